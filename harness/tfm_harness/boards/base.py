@@ -31,12 +31,12 @@ __all__ = ["Board", "BoardEvent", "ClockQuality", "Identity", "PowerState", "Res
 class ResetKind(enum.StrEnum):
     """How a board is reset."""
 
-    COLD = "cold"  # as after a power cycle: RAM lost, new entropy
+    COLD = "cold"  # like a power cycle: RAM lost, new entropy
     WARM = "warm"  # reset line or SYSRESETREQ: RAM may survive
 
 
 class PowerState(enum.StrEnum):
-    """Whether a board has power, as far as the bench can tell."""
+    """Whether a board has power, as far as the bench knows."""
 
     ON = "on"
     OFF = "off"
@@ -49,9 +49,9 @@ class BoardEvent:
 
     Attributes:
         kind: ``guest-reset``, ``host-reset``, ``emulator-exit``, ``reconnect``, ``power-cycle``, ...
-        detail: in words.
+        detail: what happened, in words.
         at: seconds since the run began (monotonic clock).
-        console_offsets: for each console, how many bytes had come by then.
+        console_offsets: for each console, how many bytes it had received by then.
     """
 
     kind: str
@@ -74,19 +74,19 @@ class Identity:
     certification_reference: str | None = None
     verification_service: str | None = None
     public_keys: Mapping[str, bytes] = field(default_factory=dict)  # name ("iak", "result", ...) -> PEM
-    huk_of_test: bool = False  # a test burned `huk`: any other board may have been given the same one
+    huk_of_test: bool = False  # a test burned `huk`, so another board may have the same one
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """Where a run keeps its things."""
+    """Folders and settings of a run."""
 
     run_dir: Path  # transcripts, reports: kept
     state_dir: Path  # virtual boards' identities, ledgers, locks: shared by all runs of this user
     fresh_identity: bool = False
-    deterministic: bool = False  # deterministic counter mode where the kind has one
-    shared_dir: Path | None = None  # the run's folder, when `run_dir` is one test process's part of it
-    store: str = ""  # the store of all runs: a path or URL; empty: baselines in the state folder, runs are not kept
+    deterministic: bool = False  # deterministic counter mode, if the kind has one
+    shared_dir: Path | None = None  # the run's folder, if `run_dir` belongs to one test process of it
+    store: str = ""  # the store of all runs, a path or URL; if empty, runs are not kept
 
 
 class Board(abc.ABC):
@@ -99,9 +99,9 @@ class Board(abc.ABC):
     """
 
     kind: ClassVar[str]
-    may_be_fresh: ClassVar[bool] = False  # with `RunContext.fresh_identity` it is a board that nobody else can hold
+    may_be_fresh: ClassVar[bool] = False  # whether `RunContext.fresh_identity` gives a board that nobody else can hold
     config_model: ClassVar[type[Any]]  # subclass of tfm_harness.config.target.TargetBase
-    erasures: int = 0  # how often `erase` was done: the device's counters began anew each time
+    erasures: int = 0  # how often `erase` was called: each time the device's counters started again
 
     def __init__(self, target: TargetBase, context: RunContext) -> None:
         self.target = target
@@ -118,7 +118,7 @@ class Board(abc.ABC):
 
     @abc.abstractmethod
     def flash(self, build: Build) -> None:
-        """Put `build` on the board and start it; a flash that failed never leaves an old image running unseen."""
+        """Put `build` on the board and start it. A failed flash raises, so that no old image runs unnoticed."""
 
     def erase(self) -> None:
         """Forget what the device keeps over power cycles, as a factory reset would; the board must be off.
@@ -129,7 +129,7 @@ class Board(abc.ABC):
         raise InfrastructureError(f"{self.kind} boards cannot be reset to their factory state", kind="no-erase")
 
     def read_memory(self, address: int, size: int) -> bytes:
-        """Bytes of memory as a debugger of the non-secure side sees them, while the CPU stands still.
+        """Read memory as a debugger of the non-secure side sees it, while the CPU is stopped.
 
         Raises:
             InfrastructureError: ``no-memory-access``: this kind of board cannot.
@@ -139,7 +139,7 @@ class Board(abc.ABC):
         )
 
     def debug_port(self, secure: Sequence[int], nonsecure: int) -> DebugPort:
-        """What a probe may do: DAUTHSTATUS, DHCSR, a word at each secure address, one at a non-secure address.
+        """What a debug probe can read: DAUTHSTATUS, DHCSR, a word at each secure address, one at a non-secure address.
 
         The core is not halted.
 
@@ -200,23 +200,23 @@ class Board(abc.ABC):
 
     @abc.abstractmethod
     def power(self, state: PowerState) -> None:
-        """Switch power; `InfrastructureError` kind ``no-power-control`` where there is none."""
+        """Switch power. Raises `InfrastructureError` kind ``no-power-control`` if the board has no switch."""
 
     @abc.abstractmethod
     def release(self) -> None:
-        """Give everything back. Never raises for what is already gone; safe to call twice."""
+        """Release everything. It never raises for something that has already gone. Safe to call twice."""
 
     @abc.abstractmethod
     def check_alive(self) -> None:
         """Raise `InfrastructureError` naming the cause when the transport or emulator is dead."""
 
     def stimulus(self) -> Stimulus | None:
-        """What plays this board's sensors, once the board is acquired; None where nothing does."""
+        """The stimulus that plays this board's sensors, once the board is acquired; None if there is none."""
         return None
 
     @property
     def resets(self) -> frozenset[ResetKind]:
-        """Kinds of reset that this board can be given from here; the others are not covered by its runs."""
+        """The kinds of reset that the harness can give this board; its runs do not cover the others."""
         return frozenset(ResetKind)
 
     @property
@@ -231,7 +231,7 @@ class Board(abc.ABC):
 
     @property
     def capabilities(self) -> frozenset[str]:
-        """What tests may ask of this board with ``needs(...)``. The one place that says it for the board's kind.
+        """What tests may ask of this board with ``needs(...)``. No other place says this for the board's kind.
 
         Kinds add their own words to these. Words of the firmware and of the build are not among them.
         """
@@ -249,14 +249,14 @@ class Board(abc.ABC):
 
     @property
     def clock_quality(self) -> ClockQuality:
-        """What ticks mean here."""
+        """What the ticks of this board's clock mean."""
         return ClockQuality.CYCLE_EXACT
 
     @property
     def worked(self) -> float:
-        """Seconds in which the harness waited for the board for other things than a start or an answer.
+        """Seconds for which the harness waited for the board, except for starts and answers.
 
-        Examples are a debugger that drives the CPU, and sensors that are set. They count as the device's time.
+        Examples are a debugger that drives the CPU, and setting sensors. They count as the device's time.
         """
         return 0.0
 

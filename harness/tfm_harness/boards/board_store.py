@@ -1,4 +1,4 @@
-"""Where a virtual board keeps its identity and memory: for good, or as long as the run."""
+"""Where a virtual board keeps its identity and memory: permanently, or for one run only."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class BoardStore:
 
     @property
     def nv_fd(self) -> int | None:
-        """Descriptor to hand to the emulator when the NV memory is no file of the folder."""
+        """The descriptor that the emulator gets when the NV memory is not a file in the folder."""
         return None
 
     def open(self) -> None:
@@ -51,7 +51,7 @@ class BoardStore:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.folder.chmod(0o700)
             note_target(self.folder, self._described_by)
-            # Of a run that was killed; the board is ours.
+            # A killed run left these; this session holds the board, so nobody else writes them now.
             for unfinished in self.folder.glob(f"{Path(KEY_FILE).stem}.[0-9]*"):
                 unfinished.unlink()
         except OSError as error:
@@ -121,7 +121,7 @@ class BoardStore:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed runs have left: folders whose names end in the number of a process that is no more."""
+    """Remove what killed runs have left: folders whose names end in the number of a process that no longer exists."""
     for left in folder.glob("*.*"):
         number = left.name.rpartition(".")[2]
         if number.isdecimal() and not Path(f"/proc/{number}").exists():

@@ -1,4 +1,4 @@
-"""What boards share that a program of this host emulates: locks, fuses, kept memory, consoles, events."""
+"""Base class of boards that a program of this host emulates: locks, fuses, kept memory, consoles, events."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class EmulatedBoard(Board):
 
     @abc.abstractmethod
     def _start(self, build: Build) -> None:
-        """Start the program cold, with `build`'s images and what is burned; a start that failed leaves nothing."""
+        """Start the program cold, with `build`'s images and the burned OTP; a failed start leaves no process behind."""
 
     @abc.abstractmethod
     def _stop(self) -> None:
-        """End the program, where it runs."""
+        """End the program, if it runs."""
 
     @abc.abstractmethod
     def _warm(self) -> None:
@@ -84,14 +84,14 @@ class EmulatedBoard(Board):
 
     @abc.abstractmethod
     def _why_closed(self) -> HarnessError | None:
-        """The error for a console whose other side is gone; must not use the console."""
+        """The error for a console whose other side has gone. It must not use the console."""
 
     # --- life
 
     def acquire(self) -> None:
-        """See `Board`. Any number of sessions may have a board that keeps nothing, or has a fresh identity.
+        """See `Board`. Any number of sessions can hold a board that keeps nothing, or has a fresh identity.
 
-        In one run of several processes each has another board all the same: records tell boards apart by name.
+        Processes of one run still take different boards, because records tell boards apart by name.
 
         Raises:
             InfrastructureError: kind ``board-busy``, ``state-dir``, ``identity``.
@@ -113,7 +113,7 @@ class EmulatedBoard(Board):
             raise
 
     def _prepare(self) -> None:
-        """What is done once, while the board is held and before it is flashed."""
+        """Prepare the board once, after it is acquired and before it is flashed."""
         if self._kept:
             take_over(self._store.folder, KEY_FILE)
         self._store.open()
@@ -148,7 +148,7 @@ class EmulatedBoard(Board):
         self._start(build)
 
     def power(self, state: PowerState) -> None:
-        """See `Board`. Off ends the program; on starts it cold."""
+        """See `Board`. Power off ends the program; power on starts it cold."""
         if state is PowerState.OFF and self._powered:
             self._stop()
             self._note("power-off", "power switched off by the harness")
@@ -183,7 +183,7 @@ class EmulatedBoard(Board):
 
     @property
     def seed_source(self) -> tuple[bytes, int] | None:
-        """See `VirtualControl`; None where resets by the firmware itself cannot be counted."""
+        """See `VirtualControl`; None if resets by the firmware itself cannot be counted."""
         return None
 
     def debugger(self) -> AbstractContextManager[Debugger]:
@@ -232,7 +232,7 @@ class EmulatedBoard(Board):
         return dict(self._consoles)
 
     def _attach(self, name: str, transport: Transport, on_write: Callable[[], None] | None = None) -> None:
-        """Open a console; one that is open goes on over the new transport."""
+        """Open a console, or let an open console continue over the new transport."""
         if name in self._consoles:
             self._consoles[name].replace(transport, "new emulator process")
         else:

@@ -1,4 +1,4 @@
-"""What an emulator lets the harness do to its CPU: stop it, read and write registers and memory."""
+"""Control of an emulated CPU: stop it, read and write registers and memory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ __all__ = ["Debugger", "RegisterAccess", "Registers", "StoppedCpu"]
 
 
 class StoppedCpu(Protocol):
-    """The CPU while it stands at a stop: memory and system registers as the code sees them that was stopped."""
+    """The CPU while it is stopped: memory and system registers as the stopped code sees them."""
 
     def read(self, address: int, size: int) -> bytes:
-        """Bytes at an address. Only while the CPU stands."""
+        """Read bytes at an address. Only while the CPU is stopped."""
 
     def write(self, address: int, data: bytes) -> None:
-        """Change bytes of memory. Only while the CPU stands. System registers do not change: see `store`."""
+        """Change bytes of memory. Only while the CPU is stopped. It does not change system registers: see `store`."""
 
     def store(self, address: int, value: int) -> bool:
-        """Let the CPU itself write a word, so that system registers change, too. Only while it stands.
+        """Let the CPU itself write a word, so that system registers change, too. Only while it is stopped.
 
         Returns:
-            False where it stands in unprivileged code, which may not write there; nothing was written then.
+            False if it is stopped in unprivileged code, which may not write there; then nothing was written.
         """
 
 
@@ -43,57 +43,57 @@ class Registers:
 
 
 class Debugger(Protocol):
-    """A debugger on the emulated CPU, which stands whenever it is not between `go` and the end of `wait`.
+    """A debugger on the emulated CPU. The CPU runs only between `go` and the end of `wait`.
 
-    It is open in its block. Where the emulator ended meanwhile and was started again: `close`, then `open`.
+    It is open inside its block. If the emulator ended meanwhile and was started again, call `close`, then `open`.
     """
 
     def open(self) -> None:
-        """Begin; the CPU stands."""
+        """Connect; the CPU stops."""
 
     def close(self) -> None:
-        """End; the CPU runs on, and no breakpoint is left. Never raises."""
+        """Disconnect; the CPU continues, and no breakpoint is left. Never raises."""
 
     @property
     def pc(self) -> int:
-        """Address of the instruction that comes next."""
+        """Address of the next instruction."""
 
     def break_at(self, address: int) -> None:
-        """Stand before the instruction at `address`, each time, until `clear`."""
+        """Stop before the instruction at `address`, each time, until `clear`."""
 
     def clear(self, address: int) -> None:
-        """Forget what `break_at` set."""
+        """Remove the breakpoints of `break_at`."""
 
     def go(self) -> None:
         """Let the CPU run."""
 
     def wait(self, timeout: float) -> bool:
-        """Whether the running CPU comes to stand within `timeout` seconds."""
+        """Whether the running CPU stops within `timeout` seconds."""
 
     def halt(self) -> None:
-        """Let the CPU stand where it is."""
+        """Stop the CPU where it is."""
 
     def step(self) -> None:
-        """One instruction."""
+        """Execute one instruction."""
 
     def jump(self, address: int, xpsr: int) -> None:
-        """Go on at `address` with these program status bits."""
+        """Continue at `address` with these program status bits."""
 
     @property
     def xpsr(self) -> int:
         """The program status register."""
 
     def read(self, address: int, size: int) -> bytes:
-        """Memory as the code sees it that stands; nothing where no memory answers."""
+        """Read memory as the stopped code sees it; empty if no memory answers."""
 
     def write(self, address: int, data: bytes) -> None:
-        """Change memory, as that code sees it."""
+        """Change memory as the stopped code sees it."""
 
     def restart(self) -> None:
-        """Reset the CPU; it stands before its first instruction."""
+        """Reset the CPU; it stops before its first instruction."""
 
     def work_done(self) -> float:
-        """Seconds of this host's CPU that the emulator has used: time that no load of the host makes longer."""
+        """Seconds of this host's CPU that the emulator has used. Other load on the host does not change this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +101,9 @@ class RegisterAccess:
     """The CPU reads or writes a word of a device.
 
     Attributes:
-        address: of the word.
-        write: it is written; else read.
-        value: what is written, or what the device gave.
+        address: the word's address.
+        write: True if it is written, False if it is read.
+        value: what is written, or what the device returned.
     """
 
     address: int

@@ -1,6 +1,6 @@
-"""Known limits of emulators, told by what the console shows: a hint instead of a riddle.
+"""Known limits of emulators, recognised by what the console shows, so that the report can give a hint.
 
-RunMetrics with QEMU 7.2 and stock TF-M images (v1.8.1 and v2.1.4). Pure: text in, hints out.
+Measured with QEMU 7.2 and stock TF-M images (v1.8.1 and v2.1.4). Pure: text in, hints out.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ _TRD = (
 
 
 def hints_for(machine: str | None, console: str, *, resets: int = 0, tfm: bool = False) -> tuple[str, ...]:
-    """What is known about an emulated machine that explains a boot which came to nothing.
+    """Known facts about an emulated machine that explain a failed boot.
 
     Args:
         machine: QEMU's machine name; None for real boards.
-        console: what the consoles said since the start.
-        resets: guest resets that the emulator told of.
-        tfm: whether the build is known to be TF-M: a release build says nothing of itself.
+        console: the consoles' output since the start.
+        resets: guest resets that the emulator reported.
+        tfm: whether the build is known to be TF-M: a release build does not print it.
     """
     if machine == "mps3-an547" and tfm and not console.strip("\0\r\n "):
         return (_TRD,) if resets else (_QSPI, _TRD)
@@ -68,11 +68,11 @@ def hints_for(machine: str | None, console: str, *, resets: int = 0, tfm: bool =
 
 
 def limit_reached(machine: str | None, console: str, *, resets: int = 0, tfm: bool = False) -> str | None:
-    """The limit that ended this boot, in words, where nothing else than the limit explains what was seen.
+    """The limit that ended this boot, in words, if only that limit explains the output.
 
-    A boot that repeats counts, if only the boot loader and the secure side's start printed anything; so does one that
-    stopped because the flash controller is missing. Any other output (of a test, an application, an error, a fault)
-    means that the firmware got past the limit: what happens then is the firmware's.
+    This holds for a boot that repeats, if only the boot loader and the secure side's start printed anything, and for
+    one that stopped because the flash controller is missing. Any other output (of a test, an application, an error, a
+    fault) means that the firmware got past the limit: the firmware is responsible for what happens then.
 
     Args:
         machine, console, resets, tfm: see `hints_for`.
@@ -90,7 +90,7 @@ def limit_reached(machine: str | None, console: str, *, resets: int = 0, tfm: bo
     starts = starts or sum(bool(re.match(r"Booting TF-?M v?\d", line)) for line in said)
     if starts < 2 and not resets:
         return None
-    # The last line may be cut: the board is still at it.
+    # The last line may be incomplete: the board may still be printing it.
     return _TRD if all(_BOOT_LINES.fullmatch(line) for line in said[:-1]) else None
 
 

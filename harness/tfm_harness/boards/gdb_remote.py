@@ -35,16 +35,16 @@ WRITES, READS, ACCESSES = b"2", b"3", b"4"
 _WRITE_CHUNK = 1024
 _READ_CHUNK = 2000
 _LONGEST_PACKET = 1 << 20
-_MOST_STOPS = 1000  # stop replies that nobody asked for, passed over before an answer
+_MOST_STOPS = 1000  # unsolicited stop replies that are skipped before an answer
 
 
 def connect_when_up(
     control: socket.socket, path: Path, timeout: float = 10.0, given_up: Callable[[], bool] = lambda: False
 ) -> None:
-    """Connect to a unix socket that an emulator has made, and may not listen at yet.
+    """Connect to a unix socket that an emulator has made, but may not listen on yet.
 
     Raises:
-        OSError: nothing listens within `timeout` seconds, or before `given_up` says that nobody wants it any more.
+        OSError: nothing listens within `timeout` seconds, or until `given_up` returns True.
     """
     end = time.monotonic() + timeout
     while True:
@@ -100,7 +100,7 @@ class GdbRemote:
         return connection
 
     def close(self) -> None:
-        """Detach: the target runs on. Safe to call twice."""
+        """Detach: the target continues to run. Safe to call twice."""
         with contextlib.suppress(OSError, GdbRemoteError):
             if self.halted:
                 self.command(b"D")
@@ -148,13 +148,13 @@ class GdbRemote:
             raise GdbRemoteError(f"{packet[:20]!r} refused: {answer!r}")
 
     def write_memory(self, address: int, data: bytes) -> None:
-        """Write physical memory. Raises `GdbRemoteError` for addresses that nothing answers."""
+        """Write physical memory. Raises `GdbRemoteError` if nothing answers at the address."""
         for offset in range(0, len(data), _WRITE_CHUNK):
             chunk = data[offset : offset + _WRITE_CHUNK]
             self._ok(b"M%x,%x:%s" % (address + offset, len(chunk), chunk.hex().encode()))
 
     def read_memory(self, address: int, length: int) -> bytes:
-        """Read memory. Raises `UnreadableError` where none answers."""
+        """Read memory. Raises `UnreadableError` if no memory answers."""
         data = b""
         while len(data) < length:
             answer = self.command(b"m%x,%x" % (address + len(data), min(_READ_CHUNK, length - len(data))))
@@ -164,11 +164,11 @@ class GdbRemote:
         return data
 
     def read_register(self, number: int) -> int:
-        """One 32-bit core register by GDB's number."""
+        """Read one 32-bit core register by GDB's number."""
         return int.from_bytes(bytes.fromhex(self.command(b"p%x" % number).decode())[:4], "little")
 
     def read_wide(self, number: int) -> bytes:
-        """One register of any width by the stub's number, as it stands in memory.
+        """Read one register of any width by the stub's number, in the target's byte order.
 
         Raises:
             GdbRemoteError: the stub has no such register.
@@ -183,7 +183,7 @@ class GdbRemote:
         self._ok(b"P%x=%s" % (number, value.to_bytes(4, "little").hex().encode()))
 
     def poll(self) -> None:
-        """Notice a stop that happened by itself."""
+        """Notice a stop that the harness did not ask for."""
         if self.halted:
             return
         self._socket.setblocking(False)
@@ -228,7 +228,7 @@ class GdbRemote:
 
     @property
     def stopped_at_word(self) -> int | None:
-        """The word, watched by `watch`, at whose access the core came to stand."""
+        """The word that `watch` watches and at whose access the core stopped."""
         for part in self._stop_reply[3:].split(b";"):
             name, _, value = part.partition(b":")
             if name in {b"watch", b"rwatch", b"awatch"}:
@@ -263,7 +263,7 @@ class GdbRemote:
         self._ok(b"z0,%x,2" % address)
 
     def step_over(self, address: int, *, still: bool) -> None:
-        """Execute the instruction at which the core stands; with `still` it is one that `break_at` stops at."""
+        """Execute the next instruction; with `still` it has a breakpoint of `break_at`, which stays."""
         if still:
             self.break_no_more(address)
         self.step()
@@ -271,7 +271,7 @@ class GdbRemote:
             self.break_at(address)
 
     def leave(self, *, breaks: Iterable[int] = (), watches: Iterable[tuple[bytes, int]] = ()) -> None:
-        """Halt, forget these breakpoints and watchpoints, let the core run on and hang up. Never raises."""
+        """Halt, remove these breakpoints and watchpoints, let the core run and disconnect. Never raises."""
         with contextlib.suppress(OSError, GdbRemoteError):
             self.halt()
             for address in breaks:
@@ -303,30 +303,30 @@ class GdbRemote:
         raise GdbRemoteError("the gdbstub does not answer what was asked")
 
     def step(self) -> None:
-        """One instruction."""
+        """Execute one instruction."""
         self.command(b"s")
 
     def execute(self, code: bytes, registers: Mapping[int, int]) -> dict[int, int]:
-        """Let the halted core execute one Thumb instruction of ours where it stands, and put everything back.
+        """Let the halted core execute one Thumb instruction of the harness, and restore everything.
 
-        This is the way to system registers: QEMU's stub drops writes to them, and does not show all of them.
+        System registers are reached in this way: QEMU's stub ignores writes to them, and does not show all of them.
 
         Args:
             code: the instruction, 2 or 4 bytes. It may change the general registers only, and must not branch.
             registers: values of r0 to r12 for it, by number.
 
         Returns:
-            r0 to r12 behind the instruction.
+            r0 to r12 after the instruction.
 
         Raises:
-            GdbRemoteError: the instruction did not end where the next one begins (it faulted).
+            GdbRemoteError: the program counter is not after the instruction (it faulted).
         """
         before = {number: self.read_register(number) for number in (*range(13), PC, XPSR)}
         at = before[PC]
         there = self.read_memory(at, len(code))
         try:
             self.write_memory(at, code)
-            self.write_register(XPSR, before[XPSR] & ~IT_STATE)  # else the condition of an IT block would count
+            self.write_register(XPSR, before[XPSR] & ~IT_STATE)  # else the condition of an IT block would apply
             for number, value in registers.items():
                 self.write_register(number, value)
             self.step()

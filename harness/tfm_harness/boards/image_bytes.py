@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["segments", "whole_build"]
 
-_LIMIT = 64 << 20  # larger than any memory that is loaded here
+_LIMIT = 64 << 20  # larger than any memory that an image can fill
 
 
 def segments(path: Path, kind: str, at: int | None) -> list[tuple[int, bytes]]:
@@ -75,7 +75,7 @@ def _ihex(path: Path) -> list[tuple[int, bytes]]:
 
 
 def whole_build(build: Build) -> list[tuple[Image, int, bytes]]:
-    """Every image of a build: the image, a load address, the bytes there.
+    """Every segment of every image of a build: the image, the load address, the bytes.
 
     Raises:
         ConfigError: kind ``image-invalid``, or ``image-overlap`` when two images want the same bytes.

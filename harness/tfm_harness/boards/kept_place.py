@@ -1,7 +1,7 @@
-"""Where the state folder keeps what belongs to one board: told apart by name, and by what is behind the name.
+"""Where the state folder keeps the data of one board: boards differ by name, and by what is behind the name.
 
-Two checkouts of one user have targets of the same names. Behind each virtual one is a board of its own, with its own
-identity, memory and lock. Behind a real one is a thing of this host, whichever file describes it.
+Two checkouts of one user have targets of the same names. Each virtual target has a board of its own, with its own
+identity, memory and lock. A real target is a thing of this host, whichever file describes it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["board_folder", "board_key", "described_by", "name_of", "note_target", "take_over"]
 
 _NOTE: Final = "target.txt"
-_MARK: Final = "@"  # no name of a target has it
+_MARK: Final = "@"  # target names never contain it
 
 
 def board_key(target: TargetBase) -> str:
-    """``NAME@DIGITS``: the target's name, and digits of a hash of what tells its board from others of that name.
+    """``NAME@DIGITS``: the target's name, and digits of a hash that distinguishes its board from others of that name.
 
-    That is the things of this host behind it; for a virtual board the absolute path of the target's file. A target
-    with neither has its name only.
+    The hash is over the host's things behind the target, or for a virtual board over the absolute path of the target's
+    file. A target with neither has only its name.
     """
     told = "\n".join(sorted(target.known_by()))
     if not told and target.path is not None:
@@ -43,7 +43,7 @@ def name_of(key: str) -> str:
 
 
 def board_folder(target: TargetBase, state_dir: Path) -> Path:
-    """The folder of what is kept of the board. It may not exist."""
+    """The folder with the board's data. It may not exist."""
     return state_dir / "boards" / board_key(target)
 
 
@@ -67,11 +67,11 @@ def described_by(folder: Path) -> str:
 
 
 def take_over(folder: Path, content: str) -> None:
-    """Give the folder that an earlier version kept under the name alone to the first board of that name.
+    """Rename the folder that an earlier version kept under the name alone, for the first board of that name.
 
     Args:
-        folder: of the board; nothing is done where it exists.
-        content: what must be in the old folder: other kinds of boards keep other things.
+        folder: the board's folder; nothing is done if it exists.
+        content: a file that must be in the old folder: other kinds of boards keep other files.
     """
     old = folder.with_name(name_of(folder.name))
     if old != folder and not folder.exists() and (old / content).exists():

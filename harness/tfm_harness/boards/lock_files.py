@@ -1,4 +1,4 @@
-"""Where lock files lie, how they are opened among users who do not trust each other, and the kernel's own word.
+"""Lock files: their folder, how they are opened among users who do not trust each other, and the kernel's own record.
 
 What belongs to the host (a tty, a port, a probe, a disk, a place) is locked in one folder for all users; what belongs
 to a user (virtual boards) in the state folder. A file can be removed or overwritten by others. Therefore each lock is a
@@ -33,7 +33,7 @@ _OWNER_TIME: Final = 2.0
 def host_folder() -> Path:
     """The folder of locks on what belongs to the host.
 
-    ``TFM_HARNESS_LOCK_DIR``; else ``/run/lock/tfm-harness``; where not every user may write below ``/run/lock``,
+    ``TFM_HARNESS_LOCK_DIR``; else ``/run/lock/tfm-harness``; if not every user may write below ``/run/lock``,
     ``/tmp/tfm-harness-locks``.
     """
     if given := os.environ.get("TFM_HARNESS_LOCK_DIR"):
@@ -49,7 +49,7 @@ def make_folder(folder: Path, *, shared: bool) -> None:
     """Make the folder. A shared one is for all users: sticky, mode 1777 whatever the umask.
 
     Raises:
-        OSError: it cannot be made, or what is there is no such folder.
+        OSError: it cannot be made, or something else than such a folder is there.
     """
     if not shared:
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def make_folder(folder: Path, *, shared: bool) -> None:
 
 
 def open_lock_file(path: Path, *, shared: bool) -> int:
-    """A descriptor of the lock file, made when it is missing. Links and what is no regular file are refused.
+    """Open the lock file, made when it is missing; refuse links and whatever is not a regular file.
 
     Raises:
         OSError: it cannot be used.
@@ -98,7 +98,7 @@ def open_lock_file(path: Path, *, shared: bool) -> int:
 
 
 def is_current(fd: int, path: Path) -> bool:
-    """Whether `path` still leads to the opened file: it may have been removed or replaced meanwhile."""
+    """Whether `path` still names the opened file: somebody may have removed or replaced it meanwhile."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -113,7 +113,7 @@ def _address(path: Path) -> bytes:
 
 
 def claim(path: Path) -> socket.socket | None:
-    """The socket that stands for the lock; None when another process has it.
+    """Bind the socket that represents the lock; None when another process has it.
 
     Raises:
         OSError: the kernel refuses for another reason.
@@ -131,7 +131,7 @@ def claim(path: Path) -> socket.socket | None:
 
 
 def claimed_by(path: Path) -> dict[str, str]:
-    """Who has the lock, as the kernel says: ``pid``, ``user``, ``since``; empty when it is free or not known."""
+    """The lock's holder as the kernel reports it: ``pid``, ``user``, ``since``; empty when it is free or not known."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as asking:
             asking.setblocking(False)
@@ -144,7 +144,7 @@ def claimed_by(path: Path) -> dict[str, str]:
 
 
 def user_name(uid: int) -> str:
-    """The user's name, or the number where there is none."""
+    """The user's name, or the number if the user has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -152,7 +152,7 @@ def user_name(uid: int) -> str:
 
 
 def _since(pid: int) -> dict[str, str]:
-    """When a process began."""
+    """The time at which a process started."""
     with contextlib.suppress(OSError):
         began = Path(f"/proc/{pid}").stat().st_ctime
         return {"since": datetime.fromtimestamp(began, UTC).isoformat(timespec="seconds")}

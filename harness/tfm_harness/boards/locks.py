@@ -1,7 +1,7 @@
-"""Who uses which board: locks that the kernel releases when their holder dies, however it dies.
+"""Locks on boards: the kernel releases them when their holder dies, however it dies.
 
 Open-file-description locks (Linux) on files: in the state folder for virtual boards, in one folder of the host for
-physical things (see `tfm_harness.boards.lock_files`). The files stay; what they say about the holder is read only while
+physical things (see `tfm_harness.boards.lock_files`). The files stay. Their text about the holder is read only while
 the lock is held, and is untrusted: another user may have written it.
 """
 
@@ -69,7 +69,8 @@ class BoardUse:
     Attributes:
         name: the board's or resource's name.
         locked: whether some living process holds it now.
-        holder: what the holder said: ``pid``, ``since`` (UTC, ISO 8601), ``command``, ``target``, ``run_dir``, ...
+        holder: what the holder wrote about itself: ``pid``, ``since`` (UTC, ISO 8601), ``command``, ``target``,
+            ``run_dir``, ...
         path: the lock file.
     """
 
@@ -90,9 +91,9 @@ def resource_locks(names: Iterable[str], state_dir: Path, about: Mapping[str, st
 
 
 def board_locks(target: TargetBase, state_dir: Path, about: Mapping[str, str]) -> list[BoardLock]:
-    """What a session holds while it uses a board: the board itself, and the things of the host behind it.
+    """The locks that a session holds while it uses a board: on the board itself, and on the host's things behind it.
 
-    Two checkouts have boards of the same names: those exclude each other only where they share such a thing.
+    Boards of the same name from two checkouts exclude each other only if they share such a thing.
     """
     board = BoardLock(target.name, state_dir, about, key=board_key(target))
     return [board, *resource_locks(target.resources(), state_dir, about)]
@@ -123,7 +124,7 @@ def tell(text: str) -> None:
 
 @contextlib.contextmanager
 def told_by(say: Callable[[str], None]) -> Iterator[None]:
-    """For the block, lines about waiting go to `say` (a test runner captures stderr)."""
+    """For the block, pass lines about waiting to `say` (a test runner captures stderr)."""
     _tell.append(say)
     try:
         yield
@@ -149,10 +150,10 @@ class BoardLock:
     Args:
         name: what is locked.
         state_dir: the user's state folder.
-        about: what others shall read about the holder (``target``, ``run_dir``).
-        shared: it belongs to the host, not to the user: no other user may hold it either.
-        passing: its file is removed with its release.
-        key: what is locked, where the name alone does not say it.
+        about: what other sessions can read about the holder (``target``, ``run_dir``).
+        shared: the thing belongs to the host, not to the user: the lock excludes other users, too.
+        passing: the lock file is removed when the lock is released.
+        key: identifies what is locked, if the name alone does not.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class BoardLock:
         self._passing = passing
         self.shared = shared
         self.path = (host_folder() if shared else lock_dir(state_dir)) / _file_name(key or name)
-        self._about = {} if shared else dict(about or {})  # others need not know where a user keeps what
+        self._about = {} if shared else dict(about or {})  # other users need not see this user's paths
         self._fd = -1
         self._claim: socket.socket | None = None
 
@@ -201,7 +202,7 @@ class BoardLock:
         hand_on(self._fd)
 
     def _take(self) -> bool:
-        """One try: the file that the path leads to, and the socket named after it; both or nothing."""
+        """Try once to lock the file at the path and to bind the socket named after it: both or neither."""
         fd = open_lock_file(self.path, shared=self.shared)
         mine: socket.socket | None = None
         try:
@@ -247,11 +248,11 @@ class BoardLock:
         if self.held:
             keep_back(self._fd)
             with contextlib.suppress(OSError):
-                if self._passing:  # while it is held: who waits for it looks whether the file is still there
+                if self._passing:  # while it is held: a waiting session checks that the file is still there
                     self.path.unlink()
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, 0)
-            with contextlib.suppress(OSError):  # a tool that goes on in the background shares the descriptor
+            with contextlib.suppress(OSError):  # a tool that still runs in the background shares the descriptor
                 fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _flock(fcntl.F_UNLCK))
             self._abandon()
             _held.discard(self)
@@ -294,12 +295,12 @@ def _command_line() -> str:
 
 
 def _program() -> str:
-    """What runs, without its arguments: other users shall not read those."""
+    """The running program without its arguments, which other users must not read."""
     return _command_line().partition(" ")[0].rpartition("/")[2]
 
 
 def _holder(path: Path) -> str:
-    """Who holds the lock file, in words; the kernel's word before the file's."""
+    """Who holds the lock file, in words; what the kernel reports goes before what the file says."""
     written, told = _look(path).holder, claimed_by(path)
     since = told.pop("since", "an unknown time")
     holder = {"since": since, **written, **told}
@@ -345,12 +346,12 @@ def list_boards(state_dir: Path) -> list[BoardUse]:
 
 
 def list_host() -> list[BoardUse]:
-    """What belongs to the host and was ever used by anybody, and who holds it now."""
+    """Every thing of the host that any user ever locked, and who holds it now."""
     return _uses_in(host_folder())
 
 
 def acquire_all(locks: list[BoardLock], timeout: float) -> None:
-    """Take all `locks` or none, in one order everywhere so that two sessions cannot block each other."""
+    """Take all `locks` or none, always in the same order, so that two sessions cannot block each other."""
     deadline = time.monotonic() + timeout
     taken: list[BoardLock] = []
     try:
@@ -364,7 +365,7 @@ def acquire_all(locks: list[BoardLock], timeout: float) -> None:
 
 
 def acquire_numbered(target: TargetBase, state_dir: Path, about: Mapping[str, str]) -> BoardLock:
-    """The lock of the first free of ``NAME~0``, ``NAME~1``, ...: boards of which there is no end, yet shown to others.
+    """The lock of the first free board of ``NAME~0``, ``NAME~1``, ...: others see by it that the board is in use.
 
     Raises:
         InfrastructureError: kind ``board-busy`` when 256 are in use.

@@ -1,4 +1,4 @@
-"""What a virtual board has in OTP and in its entropy area: where each byte lies."""
+"""Layout of a virtual board's OTP and entropy area: the place of each byte."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def make_otp(
             non-secure image, and models.
 
     Raises:
-        ValueError: a field has the wrong length or is no ASCII.
+        ValueError: a field has the wrong length or is not ASCII.
     """
     for name, value in (
         ("huk", huk),
@@ -79,5 +79,5 @@ def make_entropy(entropy: bytes | None = None) -> bytes:
 
 
 def default_implementation_id(machine: str) -> bytes:
-    """Implementation id of virtual boards that are given none: the same for all boards of a machine type."""
+    """The implementation id of virtual boards whose target names none: one id for each machine type."""
     return hashlib.sha256(f"tfm-harness virtual board {machine}".encode()).digest()

@@ -1,9 +1,9 @@
-"""On which CPU of the host an emulator runs: all its threads on one, and emulators spread over all.
+"""Chooses the host's CPU for an emulator: all its threads run on one CPU, and emulators are spread over all CPUs.
 
-A byte over an emulated UART passes between two threads of QEMU: the main loop reads it, the virtual CPU fetches it.
-When these sleep and wake on different CPUs, each byte costs several times as much as on one (on a virtual machine,
-where waking another CPU goes through the hypervisor, four times: 9 kB/s became 40 kB/s). The two hardly ever work at
-the same time, so that one CPU is enough for them.
+A byte over an emulated UART passes between two threads of QEMU: the main loop reads it, the virtual CPU fetches it. If
+these sleep and wake on different CPUs, each byte costs several times as much as on one CPU. On a virtual machine, where
+waking another CPU goes through the hypervisor, one CPU made it four times as fast: 40 kB/s instead of 9 kB/s. The two
+threads hardly ever work at the same time, so that one CPU is enough for them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEPT = 10.0
 
 
 class Placement:
-    """The CPU of one board's emulators, chosen anew after some seconds: to look at all processes takes long.
+    """The CPU of one board's emulators. The choice is kept for some seconds, because reading all processes takes long.
 
     Args:
         clock: seconds that only grow.
@@ -43,12 +43,12 @@ class Placement:
 
 
 def choose_cpu(board: str, proc: Path = _PROC) -> int | None:
-    """The CPU with the fewest processes bound to it, out of those this process may use; None when there is one only.
+    """The CPU with the fewest processes bound to it, out of those this process may use; None if there is only one.
 
     Args:
-        board: boards of a pool, which start at the same moment and do not see each other yet, are told apart by the
-            number their name ends in; all others by their processes' numbers.
-        proc: where the kernel tells of processes.
+        board: boards of a pool start at the same moment and do not see each other yet, so the number at the end of
+            their name decides between equal CPUs; for other boards, the process's number.
+        proc: the folder in which the kernel shows processes.
     """
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < 2:

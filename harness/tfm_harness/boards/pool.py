@@ -1,8 +1,8 @@
-"""A pool of boards of which each can replace the others: a session takes one that is free.
+"""A pool of boards that can replace each other: a session takes a free one.
 
 Which board is free is decided by the boards' own locks, so that pools of several processes and sessions
-share them without knowing of each other. A board that was lost is not taken again in the same run, by
-nobody: its name stands in the run's quarantine folder.
+share them without knowing of each other. No process of the same run takes a lost board again: its name is noted in the
+run's quarantine folder.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ _POLL = 0.2
 
 
 def members_of(targets: Sequence[TargetBase]) -> tuple[TargetBase, ...]:
-    """The single boards that `targets` stand for: ``count: 4`` is four, called NAME.1 to NAME.4.
+    """The single boards that `targets` describe: ``count: 4`` gives four boards, called NAME.1 to NAME.4.
 
     Raises:
-        ConfigError: kind ``pool-shared``: several boards are asked for where there is one probe, port or place.
+        ConfigError: kind ``pool-shared``: ``count`` asks for several boards, but there is only one probe, port or
+            place.
     """
     found: list[TargetBase] = []
     for target in targets:
@@ -60,7 +61,8 @@ class Pool:
         context: the folders of this process.
         quarantine: folder shared by all processes of the run.
         make: makes a board from a target.
-        replaceable: where other runs hold all virtual boards, one with an identity of its own serves as well.
+        replaceable: when other runs hold all virtual boards, the pool may use a virtual board with a fresh identity
+            instead.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class Pool:
         self._replaceable = replaceable and not context.fresh_identity
 
     def first(self) -> Board:
-        """Some board of the pool, not acquired: for what can be said before one is taken."""
+        """A board of the pool that is not acquired: for facts that are needed before a board is taken."""
         return self._make(self.members[0], self._context)
 
     def take(self, *, wait: float = 0.0) -> Board:
@@ -108,7 +110,7 @@ class Pool:
             for member in self.members:
                 if member.name in self.lost():
                     continue
-                # Each member is only looked at: the pool waits for all of them together.
+                # Each member is tried without waiting: the pool waits for all of them together.
                 board = self._make(_hasty(member), self._context)
                 try:
                     self._acquire(board)
@@ -164,7 +166,7 @@ class Pool:
         return found
 
     def quarantine(self, name: str, error: HarnessError) -> None:
-        """Nobody of this run takes the board again."""
+        """Put the board into quarantine: no process of this run takes it again."""
         self._quarantine.mkdir(parents=True, exist_ok=True)
         scratch = self._quarantine / f"{name}.{time.monotonic_ns()}"
         scratch.write_text(json.dumps({"board": name, "why": f"{error.kind}: {error.message}"}))
@@ -184,6 +186,6 @@ class Pool:
 
 
 def _hasty(member: TargetBase) -> TargetBase:
-    """The same board, which is not waited for."""
+    """The same target with an acquire time-out of zero."""
     timeouts = member.timeouts.model_copy(update={"acquire": 0.0})
     return member.model_copy(update={"timeouts": timeouts})

@@ -37,17 +37,17 @@ except Exception as error:
     answer = ["error", type(error).__name__ + ": " + str(error)]
 print("\\n" + json.dumps(answer))
 """
-"""Runs one call of a back end; the last line of its output is the answer."""
+"""Program that makes one call of a back end; the last line of its output is the answer."""
 
 
 class PowerControl(Protocol):
-    """Off, on, and what the bench believes."""
+    """A power switch: off, on, and the state that it reports."""
 
     def set(self, state: PowerState) -> None:
         """Switch to `ON` or `OFF`. Raises `InfrastructureError`."""
 
     def state(self) -> PowerState:
-        """The state as the switch reports it, `UNKNOWN` where it cannot."""
+        """The state that the switch reports, `UNKNOWN` if it cannot report one."""
 
 
 def make_power(config: PowerConfig) -> PowerControl:
@@ -62,15 +62,15 @@ def make_power(config: PowerConfig) -> PowerControl:
 
 
 def cycle(control: PowerControl, off_seconds: float, *, wait: Callable[[float], None] = time.sleep) -> None:
-    """Off, wait, on; checks what the switch reports after each step.
+    """Switch off, wait, switch on; check the reported state after each step.
 
     Args:
         control: the switch.
-        off_seconds: how long the supply must be off for the board's capacitors to empty.
-        wait: how to let that time pass.
+        off_seconds: how long power must be off until the board's capacitors are empty.
+        wait: waits for that time.
 
     Raises:
-        InfrastructureError: kind ``power-stuck`` when the switch reports another state than asked for.
+        InfrastructureError: kind ``power-stuck`` when the switch reports another state than the one set.
     """
     for state in (PowerState.OFF, PowerState.ON):
         control.set(state)
@@ -131,7 +131,7 @@ class UsbHubSwitch:
         self._uhubctl("-a", state.value)
 
     def state(self) -> PowerState:
-        """``power`` stands in the port's flags when it is on, ``off`` when it is not."""
+        """Read the port's flags: they contain ``power`` when it is on, ``off`` when it is off."""
         marker = f"Port {self._config.port}:"
         lines = [line.split(marker, 1)[1].split() for line in self._uhubctl().splitlines() if marker in line]
         for words in lines:
@@ -145,8 +145,8 @@ class UsbHubSwitch:
 class PduSwitch:
     """A PDU through labgrid's power back ends (``power_set``/``power_get`` functions).
 
-    Each call runs in a process of its own, in an interpreter that has labgrid: back ends have no common time-out,
-    and their libraries need not live with ours.
+    Each call runs in a process of its own, in an interpreter that has labgrid: back ends have no common time-out, and
+    their libraries may conflict with ours.
     """
 
     def __init__(self, config: PduPower) -> None:

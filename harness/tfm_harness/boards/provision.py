@@ -1,4 +1,4 @@
-"""What a virtual board is given before it starts: OTP with the build's key hashes, images that stay the same."""
+"""Prepares the start of a virtual board: OTP with the build's key hashes, and images that must not change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["check_unchanged", "digest_images", "key_hash", "loads", "otp_for"]
 
 
 def key_hash(path: Path | None) -> bytes:
-    """SHA-256 of a public key file's DER SubjectPublicKeyInfo, as MCUboot's KEYHASH; zeros without a file.
+    """SHA-256 of a public key file's DER SubjectPublicKeyInfo, as in MCUboot's KEYHASH; zeros if there is no file.
 
     Raises:
         ConfigError: kind ``key-invalid``.
@@ -60,7 +60,7 @@ def otp_for(build: Build, identity: Identity, burned: Burned) -> bytes | None:
 
 
 def loads(build: Build, slots: ModelSlots | None) -> list[tuple[Path, int]]:
-    """Raw files and the addresses they are loaded at: images, and models that no image line names."""
+    """Raw files and their load addresses: images, and models that are not listed as images."""
     found: list[tuple[Path, int]] = []
     used = set()
     for image in build.images:
@@ -78,7 +78,7 @@ def loads(build: Build, slots: ModelSlots | None) -> list[tuple[Path, int]]:
 
 
 def digest_images(build: Build) -> dict[Path, bytes]:
-    """SHA-256 of every image file. Raises `InfrastructureError` kind ``image-changed`` when one vanished."""
+    """SHA-256 of every image file. Raises `InfrastructureError` kind ``image-changed`` if a file has vanished."""
     files = [image.file for image in build.images]
     files += [model.image for model in build.models.values() if model.image is not None]
     try:
@@ -90,7 +90,7 @@ def digest_images(build: Build) -> dict[Path, bytes]:
 
 
 def check_unchanged(build: Build, digests: Mapping[Path, bytes]) -> None:
-    """A cold start reads the files again: they must be those that were flashed.
+    """Check that the image files are still those that were flashed: a cold start reads them again.
 
     Raises:
         InfrastructureError: kind ``image-changed``.

@@ -1,4 +1,4 @@
-"""What boards with ports of their own share: locks, consoles behind endpoints, power, events, stimulus."""
+"""Base class of boards outside this host: locks, consoles behind endpoints, power, events, stimulus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["RealBoard"]
 
 
 class RealBoard(Board):
-    """A board outside this host; its kinds say how it is flashed and reset."""
+    """A board outside this host; the derived kinds define how it is flashed and reset."""
 
     def __init__(self, target: TargetBase, context: RunContext) -> None:
         super().__init__(target, context)
@@ -78,7 +78,7 @@ class RealBoard(Board):
         config = self.target.power
         if self._power is None or config is None:
             raise self._no_power()
-        self._note("power-cycle", "power cycled by the harness")  # first: the boot may speak before the switch answers
+        self._note("power-cycle", "power cycled by the harness")  # noted first: the boot may print very early
         cycle(self._power, config.off_seconds)
 
     def _no_power(self) -> InfrastructureError:
@@ -106,7 +106,7 @@ class RealBoard(Board):
         self._power.set(state)
 
     def check_alive(self) -> None:
-        """See `Board`: the ports must still be there; whether the board is alive only its answers tell."""
+        """See `Board`: the ports must still be there. Only answers of the firmware show that the board works."""
         for console in self._consoles.values():
             console.wait_data(Mark(console.received), timeout=0)
 

@@ -1,7 +1,6 @@
-"""Bringing back a board that no longer answers, by the target's ``recovery`` policy.
+"""Recovers a board that no longer answers, by the target's ``recovery`` policy.
 
-Every try and its outcome is an event of the run: a board that had to be recovered is never the same as one
-that never failed.
+Every try and its outcome is an event of the run, so that a recovered board never looks like one that never failed.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ def recover(
     Args:
         board: acquired and flashed.
         answers: asks the firmware something; raises `HarnessError` when it does not answer.
-        note: told each event at once, so that a run that is killed in the middle has them too.
-        wait: lets the time pass that power stays off.
+        note: gets each event at once, so that the record of a killed run has them, too.
+        wait: waits for the time that power stays off.
 
     Returns:
         What was tried, in order; the last event's kind is ``recovered``.
@@ -65,14 +64,14 @@ def _take(board: Board, step: RecoveryStep, wait: Callable[[float], None]) -> No
         try:
             board.reset(ResetKind.WARM)
         except HarnessError:
-            # An emulator that has ended, a probe whose core hangs: a start from nothing may still help.
+            # An emulator that has ended, or a probe whose core hangs: a cold start may still help.
             board.reset(ResetKind.COLD)
         return
     board.power(PowerState.OFF)
     try:
         wait(board.target.power.off_seconds if board.target.power is not None else 0.0)
     finally:
-        board.power(PowerState.ON)  # also when Ctrl-C comes in between: no board is left dark
+        board.power(PowerState.ON)  # also after Ctrl-C: no board is left without power
 
 
 def _given_up(board: Board, events: Sequence[BoardEvent]) -> InfrastructureError:

@@ -41,15 +41,15 @@ class Child:
         return self._process.poll()
 
     def frozen(self) -> bool:
-        """Whether the kernel holds it back: somebody sent SIGSTOP, or a debugger has it."""
+        """Whether the kernel has stopped it: somebody sent SIGSTOP, or a debugger holds it."""
         try:
             told = Path(f"/proc/{self.pid}/stat").read_bytes()
         except OSError:
             return False
-        return told.rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])  # proc(5): the state follows the name
+        return told.rpartition(b")")[2].split()[:1] in ([b"T"], [b"t"])  # proc(5): the state comes after the name
 
     def raise_if_frozen(self, name: str) -> None:
-        """For emulators: a board that says nothing because its program does not run.
+        """Raise if the process is stopped: then an emulated board prints nothing because its program does not run.
 
         Raises:
             InfrastructureError: kind ``emulator-frozen``.
@@ -83,7 +83,7 @@ class Child:
             forget_group(self.pid)
 
     def terminate(self, grace: float = 2.0) -> int | None:
-        """Ask it to end, and kill it when it has not within `grace` seconds; its exit status."""
+        """Ask it to end, and kill it if it has not ended within `grace` seconds. Returns its exit status."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGTERM)
@@ -154,7 +154,7 @@ def spawn(
 
 
 def wait_until(condition: Callable[[], bool], timeout: float, step: float = 0.005) -> bool:
-    """Poll `condition` for what the kernel gives no event for; False on timeout."""
+    """Poll `condition`, for changes that the kernel reports by no event. Returns False on time-out."""
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() >= deadline:

@@ -1,4 +1,4 @@
-"""Running other people's command line tools: with a limit, and with an end for all that they started."""
+"""Runs command line tools of others with a time limit, and ends everything that they started."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run_tool(
     env: Mapping[str, str] | None = None,
     given: bytes | None = None,
 ) -> Said:
-    """Run a tool to its end; when it hangs, it and its children are killed.
+    """Run a tool to its end; if it hangs, kill it and its children.
 
     Args:
         words: program and arguments, no shell.
@@ -96,7 +96,7 @@ def run_words(
     kind: str = "power-failed",
     extra: Mapping[str, str] | None = None,
 ) -> str:
-    """Run the user's own command; what it printed.
+    """Run the user's own command; returns what it printed.
 
     Args:
         command: program and arguments, no shell.

@@ -1,4 +1,4 @@
-"""What a virtual board has in place of fuses and a random number generator (docs/protocol.md)."""
+"""What a virtual board has instead of fuses and a random number generator (docs/protocol.md)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Burned", "NvMemory", "VirtualControl"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Burned:
-    """What a test burns into OTP, and the entropy it gives, in place of what the target says (None: the target's).
+    """The OTP content that a test burns and the entropy that it gives, instead of the target's (None: the target's).
 
     Attributes:
-        huk: another hardware unique key: another board.
-        certification_reference, verification_service: an empty text leaves the claim out.
+        huk: another hardware unique key, which makes it another board.
+        certification_reference, verification_service: an empty text omits the claim.
         image_key_hash, model_key_hash: SHA-256 of the keys that must have signed images and models.
-        otp: the whole area, 256 bytes, as it shall stand there, right or damaged; the other fields then only say
-            what the host takes the board's identity to be.
+        otp: the whole area, 256 bytes, right or damaged. The other fields then only tell the host which identity to
+            expect.
         entropy: the whole entropy area, 64 bytes.
     """
 
@@ -41,14 +41,14 @@ class Burned:
 
 
 class NvMemory:
-    """The part of a virtual board's NV memory that its firmware keeps things in, as the host sees it.
+    """The part of a virtual board's NV memory that its firmware uses, as the host sees it.
 
-    The emulator maps the same file, so that what is written here is there at once. Written while the board is off,
-    it is what the firmware finds at its next start; written while it runs, it is flash that changes under it.
+    The emulator maps the same file, so that a write is visible to the firmware at once. While the board is off, a write
+    changes what the firmware finds at its next start; while it runs, flash changes under the running firmware.
 
     Args:
-        path: the file behind the memory.
-        area: where in it the firmware's part is.
+        path: the file that holds the memory.
+        area: the firmware's part of the file.
     """
 
     def __init__(self, path: Path, area: NvArea) -> None:
@@ -78,31 +78,31 @@ class NvMemory:
 
 
 class Stopped(Protocol):
-    """What counts its stops."""
+    """Something that counts its stops of the CPU."""
 
     stops: int
 
 
 @runtime_checkable
 class VirtualControl(Protocol):
-    """What only an emulated board lets the harness do to it."""
+    """What the harness can do only to an emulated board."""
 
     def provision(self, burned: Burned | None) -> None:
-        """Burn something else into OTP, from the next cold start on (None: what the target says)."""
+        """Burn other content into OTP, from the next cold start on (None: the target's own)."""
 
     @property
     def nv(self) -> NvMemory | None:
-        """What firmware keeps over power cycles; None where the target does not say where that is."""
+        """The memory that firmware keeps over power cycles; None if the target does not say where it is."""
 
     @property
     def seed_source(self) -> tuple[bytes, int] | None:
-        """The entropy (32 bytes) given at the last cold start, and resets since then: a boot seed follows from them.
+        """The entropy (32 bytes) of the last cold start, and the number of resets since: a boot seed follows from them.
 
-        None where the entropy is not known, or resets by the firmware itself cannot be counted.
+        None if the entropy is not known, or resets by the firmware itself cannot be counted.
         """
 
     def debugger(self) -> AbstractContextManager[Debugger]:
-        """A debugger for the block; the CPU stands at its start, and runs on after it.
+        """A debugger for the block. The CPU is stopped when the block starts, and continues after it.
 
         Raises:
             InfrastructureError: ``no-debugger``: this kind of board has none.
@@ -113,7 +113,7 @@ class VirtualControl(Protocol):
     ) -> AbstractContextManager[StoppedCpu]:
         """While the block runs, stop the CPU after each write to one of these words and call `on_stop`.
 
-        The block is given the CPU, for `on_stop` to look at.
+        The block gets the stopped CPU, which `on_stop` can read and change.
 
         Raises:
             InfrastructureError: ``no-write-stops``: this kind of board cannot.
@@ -124,7 +124,7 @@ class VirtualControl(Protocol):
     ) -> AbstractContextManager[object]:
         """While the block runs, note each call of the non-secure side through one of these gateways.
 
-        `on_return` gets the registers on the way in and on return, while the CPU stands there.
+        `on_return` gets the registers at entry and on return, while the CPU is stopped there.
 
         Raises:
             InfrastructureError: ``no-call-stops``: this kind of board cannot.
@@ -133,19 +133,19 @@ class VirtualControl(Protocol):
     def register_stops(
         self, addresses: Sequence[int], on_access: Callable[[RegisterAccess], int], *, writes: bool
     ) -> AbstractContextManager[object]:
-        """While the block runs, stand between the CPU and these words of a device.
+        """While the block runs, stop the CPU at each access to these words of a device.
 
         Args:
             addresses: the words, as the code addresses them.
-            on_access: told of each read; returns what the CPU shall have read.
-            writes: tell of writes, too; what `on_access` returns for those is ignored.
+            on_access: gets each read; returns the value that the CPU shall read.
+            writes: also pass writes to `on_access`; the value that it returns for them is ignored.
 
         Raises:
             InfrastructureError: ``no-register-stops``: this kind of board cannot.
         """
 
     def race(self, address: int, data: bytes) -> AbstractContextManager[Stopped]:
-        """For the block: once the CPU has read the word at `address`, `data` stands there, as from another bus master.
+        """While the block runs, write `data` to `address` right after the CPU has read the word, like a bus master.
 
         Raises:
             InfrastructureError: ``no-register-stops``: this kind of board cannot.
@@ -153,7 +153,7 @@ class VirtualControl(Protocol):
 
 
 def identity_of(board_id: str, huk: bytes, otp: OtpConfig, machine: str, burned: Burned) -> Identity:
-    """What the host knows of a virtual board."""
+    """The identity of a virtual board, as far as the host knows it."""
 
     def text(said: str | None, target: str | None) -> str | None:
         return target if said is None else said or None

@@ -1,7 +1,7 @@
 """``kind: attach``: a board that already runs, behind a tty, a TCP or telnet port, or an RFC 2217 server.
 
-Nothing is flashed. The build says what should be there; what the harness could not prove about it is
-said in the run's header and results (`AttachBoard.unproven`).
+Nothing is flashed. The build says which firmware should run. The run's header and results say what the harness could
+not prove about it (`AttachBoard.unproven`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["AttachBoard"]
 
 
 class AttachBoard(RealBoard):
-    """A board that already runs. `acquire` takes its ports; `flash` only notes what should be there."""
+    """A board that already runs. `acquire` takes its ports; `flash` only notes which build should run."""
 
     kind: ClassVar[str] = "attach"
     config_model: ClassVar[type[Any]] = AttachTarget
@@ -38,13 +38,13 @@ class AttachBoard(RealBoard):
 
     @property
     def clock_quality(self) -> ClockQuality:
-        """As the target declares its clock: what stands behind the port may be an emulator."""
+        """The quality of the clock that the target declares: an emulator may be behind the port."""
         return ClockQuality.DECLARED
 
     # --- life
 
     def acquire(self) -> None:
-        """See `Board`: locks, then opens every port; what the board prints from here on is kept.
+        """See `Board`: locks, then opens every port; from then on, everything that the board prints is kept.
 
         Raises:
             InfrastructureError: ``board-busy``, ``port-missing``, ``port-busy``, ``port-refused``.
@@ -60,7 +60,7 @@ class AttachBoard(RealBoard):
             raise
 
     def flash(self, build: Build) -> None:
-        """Nothing is flashed: notes what should be running, and resets where a command is given for that."""
+        """Note the build that should run; reset the board if the target has a command for it. Nothing is flashed."""
         self._require_acquired()
         self._build = build
         command = self._target.reset
@@ -73,8 +73,8 @@ class AttachBoard(RealBoard):
         """See `Board`.
 
         Raises:
-            InfrastructureError: ``no-reset-control`` where no command (for cold: nor power control) is given;
-                ``tool-missing``, ``tool-hung``, ``reset-failed``.
+            InfrastructureError: ``no-reset-control`` if the target has no command (and for a cold reset no power
+                control); ``tool-missing``, ``tool-hung``, ``reset-failed``.
         """
         command, power = self._target.reset, self._target.power
         if kind not in self.resets:
@@ -85,7 +85,7 @@ class AttachBoard(RealBoard):
                 where=str(self._target.path or self.name),
                 hint="give the command that resets it, or leave out the tests that need a reset",
             )
-        # Noted first: the boot may speak before the command has ended.
+        # Noted first: the firmware may print before the command has ended.
         self._note("host-reset", f"{kind} reset by the user's command")
         words = None if command is None else command.warm if kind is ResetKind.WARM else command.cold
         if words is not None and command is not None:
@@ -95,7 +95,7 @@ class AttachBoard(RealBoard):
         self._resets += 1
 
     def release(self) -> None:
-        """See `Board`: closes the ports; the board runs on."""
+        """See `Board`: closes the ports; the board continues to run."""
         if self._waker is not None:
             self._waker.close()
             self._waker = None
@@ -105,7 +105,7 @@ class AttachBoard(RealBoard):
 
     @property
     def unproven(self) -> tuple[str, ...]:
-        """What the harness cannot know of a board it only attached to, in words for people."""
+        """What the harness cannot know about a board to which it only attached, in words for people."""
         name = f"build {self._build.name!r}" if self._build else "the build"
         lines = [f"that the images running are those of {name}: nothing was flashed, so only signed tokens can show it"]
         if not self._resets:

@@ -1,8 +1,8 @@
 """Keeps a QEMU that somebody else started awake.
 
-QEMU (7.2 and later, measured) does not look at a UART's input again, after a boot, until something wakes its main loop:
-the first byte waits for a second. Any command on its monitor wakes it. `kind: qemu` has a monitor of its own; a QEMU
-behind TCP, attached to, is woken here.
+QEMU (7.2 and later, measured) does not read a UART's input again after a boot until something wakes its main loop: the
+first byte waits for a second. Any command on its monitor wakes it. `kind: qemu` has a monitor of its own; this module
+wakes a QEMU that a board of `kind: attach` reaches over TCP.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LINE_LIMIT = 1 << 20
 
 
 class MonitorWaker:
-    """Asks the monitor for its status, again and again, in a thread of its own, until closed.
+    """Asks the monitor for its status repeatedly, in a thread of its own, until `close`.
 
     Args:
         path: the unix socket of QEMU's ``-qmp unix:PATH,server=on,wait=off``.
@@ -66,7 +66,7 @@ class MonitorWaker:
             try:
                 self._socket.sendall(b'{"execute": "query-status"}\n')
                 _answer(self._socket)
-            except OSError:  # QEMU was started again: its consoles come back, too
+            except OSError:  # QEMU was started again, so that its consoles come back, too
                 self._socket.close()
                 self._stop.wait(0.1)
                 try:
@@ -78,7 +78,7 @@ class MonitorWaker:
 
 
 def _answer(control: socket.socket) -> None:
-    """Read one line: an answer, or an event, which is as good a sign of life."""
+    """Read one line: an answer or an event; both show that QEMU works."""
     length = 0
     while length < _LINE_LIMIT:
         part = control.recv(65536)

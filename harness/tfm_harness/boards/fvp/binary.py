@@ -1,4 +1,4 @@
-"""What an FVP's executable says: its version and parameters, where its terminals and its debug server are."""
+"""What an FVP's executable reports: its version, its parameters, the ports of its terminals and its debug server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["FvpBinary", "await_terminals", "reset_through_iris"]
 
 _ASK_TIMEOUT: Final = 60.0
 _START_TIMEOUT: Final = 60.0  # an FVP with a licence server takes its time
-_REST_TIMEOUT: Final = 5.0  # all announcements come in one breath
+_REST_TIMEOUT: Final = 5.0  # all announcements come together
 
 # Runs in this interpreter with the FVP's Iris package on its path.
 _IRIS_RESET: Final = (
@@ -35,7 +35,7 @@ class FvpBinary:
     Attributes:
         version: of Fast Models.
         parameters: name to default, from ``--list-params``.
-        simulator: whether it is ours (`tfm_harness.testing.simulators.fvp`).
+        simulator: whether it is the harness's simulator (`tfm_harness.testing.simulators.fvp`).
     """
 
     version: str
@@ -44,7 +44,7 @@ class FvpBinary:
 
     @classmethod
     def ask(cls, binary: str, minimum: str) -> Self:
-        """What `binary` answers to ``--version`` and ``--list-params``; a file that has not changed is run once.
+        """Run `binary` with ``--version`` and ``--list-params``; an unchanged file is run only once.
 
         Raises:
             InfrastructureError: kind ``tool-missing``, ``tool-start``, ``tool-hung``, ``fvp-version``, ...
@@ -75,7 +75,7 @@ class FvpBinary:
 
 
 def _stamp(binary: str) -> tuple[int, int, int, int]:
-    """Tells the file from another one of its name; zeros where there is none."""
+    """Values that change when the file is replaced; zeros if there is no file."""
     try:
         found = os.stat(shutil.which(binary) or binary)  # noqa: PTH116 - a name on the PATH is no path yet
     except OSError:
@@ -85,7 +85,7 @@ def _stamp(binary: str) -> tuple[int, int, int, int]:
 
 @lru_cache(maxsize=16)
 def _said(binary: str, option: str, stamp: tuple[int, int, int, int]) -> str:
-    """What it prints: an FVP takes a second to start, one with a licence server more. An error is not kept."""
+    """The binary's output, cached because an FVP takes a second or more to start. Errors are not cached."""
     del stamp
     hint = (
         "put the FVP on the PATH, or its path into `binary` (Arm's Ecosystem FVPs need no licence); "
@@ -98,12 +98,12 @@ def _said(binary: str, option: str, stamp: tuple[int, int, int, int]) -> str:
 
 
 def await_terminals(child: Child, wanted: set[int], everything: set[int]) -> dict[int, fvp_model.Terminal]:
-    """Wait until `wanted` are announced, and a little for the rest of `everything`; those that were, or it ended."""
+    """Wait until all `wanted` are announced, or the FVP ended, and a little for the rest; returns those announced."""
 
     def announced() -> dict[int, fvp_model.Terminal]:
         return fvp_model.find_terminals(child.stderr_path.read_bytes())
 
-    # The FVP gives no other sign than these lines in its output.
+    # The FVP announces its terminals only by these lines.
     wait_until(lambda: wanted <= announced().keys() or child.poll() is not None, _START_TIMEOUT)
     wait_until(lambda: everything <= announced().keys() or child.poll() is not None, _REST_TIMEOUT)
     return announced()

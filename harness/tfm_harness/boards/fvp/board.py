@@ -60,7 +60,7 @@ class FvpBoard(EmulatedBoard):
     # --- life ------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        """Also asks the binary for its version and parameters.
+        """Ask the binary for its version and parameters, too.
 
         Raises:
             InfrastructureError: kind ``tool-missing``, ``tool-hung``, ``fvp-version``, ...
@@ -103,7 +103,7 @@ class FvpBoard(EmulatedBoard):
         self._child.raise_if_frozen(self.name)
 
     def stimulus(self) -> Stimulus | None:
-        """See `Board`: a Virtual Streaming Interface, where the target has `vsi`."""
+        """See `Board`: a Virtual Streaming Interface, if the target has `vsi`."""
         return self._stimulus
 
     # --- what it is -------------------------------------------------------------------------
@@ -182,7 +182,7 @@ class FvpBoard(EmulatedBoard):
         return provision.loads(build, self._target.virtual.model_slots)
 
     def _area(self, name: str, content: bytes, address: int) -> fvp_model.Data:
-        # Secrets: never in the run's folder, which is archived. A killed run leaves them to the next one's sweep.
+        # Secrets: never in the run's folder, which is archived. After a killed run, the next run removes them.
         self._secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._secrets / name
         path.touch(mode=0o600)
@@ -195,7 +195,7 @@ class FvpBoard(EmulatedBoard):
             raise HarnessBug("no simulation", kind="board-state")
         wanted = {int(name.removeprefix("telnetterminal")) for name in self._target.consoles.values()}
 
-        # A terminal that the target does not name can stall the model, too, when it is not read.
+        # A terminal that the target does not name can stall the model as well if nobody reads it.
         everything = wanted | fvp_model.terminals_of(self._known.parameters, self._target.board, self._parameters())
         found = await_terminals(child, wanted, everything)
         if child.poll() is not None:
@@ -215,7 +215,7 @@ class FvpBoard(EmulatedBoard):
         return found
 
     def _watch_clock(self, child: Child) -> None:
-        """``--timelimit`` is the model's own; one in an endless loop of its own must end, too."""
+        """End a model that exceeds its time limit: a model that hangs does not obey its own ``--timelimit``."""
         if self._clock is not None:
             self._clock.cancel()
         self._overdue = False
@@ -224,11 +224,11 @@ class FvpBoard(EmulatedBoard):
         self._clock.start()
 
     def _end_overdue(self, child: Child) -> None:
-        self._overdue = True  # before the end, which is noticed at once
+        self._overdue = True  # noted before the model ends, because its end is noticed at once
         child.kill()
 
     def _connect(self, terminals: Mapping[int, fvp_model.Terminal]) -> None:
-        """Every announced terminal is read: one that is not read can stall the model."""
+        """Connect to every announced terminal: one that nobody reads can stall the model."""
         names = {int(value.removeprefix("telnetterminal")): name for name, value in self._target.consoles.items()}
         for number, terminal in sorted(terminals.items()):
             try:

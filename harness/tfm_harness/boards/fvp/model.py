@@ -33,7 +33,7 @@ __all__ = [
 
 ANNOUNCEMENT = re.compile(
     rb"(?P<name>\w*telnetterminal(?P<number>\d+)): Listening for serial connection on port (?P<port>\d+)(?=\D)"
-)  # the byte after the number has come, so the number is whole
+)  # the byte after the number has come, so the number is complete
 _IRIS = re.compile(rb"(?i)iris[^\n]*\bport\D{0,3}(?P<port>\d+)(?=\D)")  # "Iris server started listening to port 7100"
 _BANNER = re.compile(r"Fast Models \[(?P<version>[0-9.]+)[^\]]*\]")
 
@@ -73,15 +73,15 @@ class FvpCommand:
     Attributes:
         binary: the FVP's executable.
         applications, data: images.
-        parameters: ``-C`` parameters; the user's win over ours.
+        parameters: ``-C`` parameters; the user's override the harness's.
         simulated_limit: ``--simlimit``, simulated seconds.
         wall_limit: ``--timelimit``, host seconds.
         board: the component prefix of the board's parameters.
         core: the core that boots.
-        iris: start the debug server, and the simulation with it, on a port that it announces.
+        iris: start the debug server on a port that it announces, and start the simulation.
         v_path: the VSI folder, when the sensor is played through it.
         statistics: print ``--stat`` at the end.
-        extra: further arguments, as they are.
+        extra: further arguments, passed unchanged.
     """
 
     binary: Path
@@ -101,7 +101,7 @@ class FvpCommand:
 def base_parameters(command: FvpCommand, known: Iterable[str] = ()) -> dict[str, str]:
     """The parameters the harness needs: raw terminals on announced ports, no window, no semihosting on any core."""
     board = command.board
-    # Semihosting lets firmware open host files; what its parameters are called depends on the model.
+    # Semihosting lets firmware open host files; the names of its parameters depend on the model.
     semihosting = sorted(name for name in known if name.endswith("semihosting-enable"))
     parameters = {f"{board}.visualisation.disable-visualisation": "1"}
     parameters |= dict.fromkeys(semihosting or [f"{command.core}.semihosting-enable"], "0")
@@ -119,8 +119,8 @@ def build_command(command: FvpCommand, known: Iterable[str] | None = None) -> li
 
     Args:
         command: what to start.
-        known: parameter names of this binary (`parse_parameters`); with it, parameters that the
-            binary does not have are dropped when they are the harness's own, refused when the user's.
+        known: parameter names of this binary (`parse_parameters`); with it, parameters that the binary does not have
+            are dropped if the harness sets them, and refused if the user does.
 
     Raises:
         ConfigError: kind ``fvp-parameter``.
@@ -144,7 +144,7 @@ def build_command(command: FvpCommand, known: Iterable[str] | None = None) -> li
     if command.statistics:
         arguments.append("--stat")
     if command.iris:
-        arguments += ["-I", "-R", "-p"]  # with the server alone the model waits for a debugger to start it
+        arguments += ["-I", "-R", "-p"]  # with only the server, the model waits until a debugger starts it
     return [*arguments, *command.extra]
 
 
@@ -192,13 +192,13 @@ def find_terminals(output: bytes) -> dict[int, Terminal]:
 
 
 def find_iris(output: bytes) -> int | None:
-    """The port of the Iris server as the model announces it (``-p``); None when it has not (yet)."""
+    """The port of the Iris server as the model announces it (``-p``); None before that."""
     match = _IRIS.search(output)
     return int(match["port"]) if match else None
 
 
 def terminals_of(known: Mapping[str, str], board: str, parameters: Mapping[str, str]) -> set[int]:
-    """Numbers of the terminals that this binary has and that `parameters` do not silence."""
+    """Numbers of the terminals that this binary has and that `parameters` do not switch off."""
     found = set()
     for number in TERMINALS:
         terminal = f"{board}.telnetterminal{number}"
@@ -209,7 +209,7 @@ def terminals_of(known: Mapping[str, str], board: str, parameters: Mapping[str, 
 
 
 def is_raw(known: Mapping[str, str], board: str, number: int, parameters: Mapping[str, str]) -> bool:
-    """Whether a terminal passes bytes as they are: with telnet (the FVP's default) they must be unpacked."""
+    """Whether a terminal passes bytes unchanged; otherwise they are telnet data (the FVP's default)."""
     name = f"{board}.telnetterminal{number}.mode"
     return parameters.get(name, "raw" if name in known else "telnet").strip().lower() == "raw"
 
@@ -259,7 +259,7 @@ _FAILURES: tuple[tuple[str, str, str, str], ...] = (
 
 
 def explain_failure(output: str, returncode: int | None, binary: str) -> InfrastructureError:
-    """The error for an FVP that ended on its own, from its last words."""
+    """The error for an FVP that ended by itself, from its last output."""
     tail = "\n".join(output.strip().splitlines()[-12:])
     for pattern, kind, message, hint in _FAILURES:
         match = re.search(pattern, output)

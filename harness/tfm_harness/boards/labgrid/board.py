@@ -1,7 +1,6 @@
 """``kind: labgrid``: a board that a labgrid coordinator lends (labgrid 26).
 
-The place is held by a process of its own (`labgrid_worker`), which outlives this session just long enough
-to give it back.
+A process of its own (`labgrid_worker`) holds the place. It outlives this session just long enough to release the place.
 """
 
 from __future__ import annotations
@@ -61,7 +60,7 @@ class LabgridBoard(RealBoard):
         try:
             log = self.context.run_dir / f"{self.name}.labgrid.log"
             self._client = LabgridClient(target.python or sys.executable, log)
-            # An identity of its own for each session: labgrid lets two sessions of one user share a place.
+            # Each session has its own identity, because labgrid lets two sessions of one user share a place.
             user = f"tfm-harness-{os.getpid()}-{uuid.uuid4().hex[:8]}"
             found = self._client.ask(
                 "acquire",
@@ -71,7 +70,7 @@ class LabgridBoard(RealBoard):
                 user=user,
                 place=target.place,
                 tags=dict(target.tags),
-                # A free place is allocated within a scheduling round of the coordinator, not at once.
+                # The coordinator allocates a free place in its next scheduling round, not at once.
                 timeout=max(wait, 5.0) if target.tags else wait,
             )
             self._facts = {
@@ -180,7 +179,7 @@ class LabgridBoard(RealBoard):
         cycle(_Outlet(self), _OFF_SECONDS)
 
     def power(self, state: PowerState) -> None:
-        """See `Board`: the target's own switch, else the place's power resource."""
+        """See `Board`: uses the target's own switch, else the place's power resource."""
         if self._power is not None:
             super().power(state)
             return
@@ -203,7 +202,7 @@ class LabgridBoard(RealBoard):
             self._give_back()
 
     def check_alive(self) -> None:
-        """See `Board`: the place must still be ours, its exporter and its ports there."""
+        """See `Board`: this session must still hold the place, and its exporter and ports must be there."""
         self._ask("resources", limit=self._target.operation_timeout)
         super().check_alive()
 

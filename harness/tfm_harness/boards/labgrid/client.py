@@ -24,7 +24,7 @@ _ANSWER_LIMIT: Final = 4 << 20
 
 
 class LabgridClient:
-    """One worker. It runs in a session of its own and ends itself, releasing the place, when we are gone.
+    """One worker. It runs in a session of its own; when this process has gone, it releases the place and ends itself.
 
     Args:
         python: interpreter that has labgrid.
@@ -42,7 +42,7 @@ class LabgridClient:
         log.parent.mkdir(parents=True, exist_ok=True)
         # The harness's own packages must not be found there: labgrid brings another pyserial.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        environment["TMPDIR"] = str(log.parent)  # what a killed worker leaves stays in the run's folder
+        environment["TMPDIR"] = str(log.parent)  # temporary files of a killed worker stay in the run's folder
         try:
             with log.open("wb") as errors:
                 self._process = start(
@@ -154,8 +154,8 @@ class LabgridClient:
             self._release_for_the_dead(held)
 
     def _release_for_the_dead(self, held: dict[str, str]) -> None:
-        """The worker did not live to give its place back: another one does."""
-        with contextlib.suppress(HarnessError):  # the coordinator may be gone, and its acquisitions with it
+        """Release the place of a worker that died, by a new worker."""
+        with contextlib.suppress(HarnessError):  # the coordinator may have gone, and its acquisitions with it
             successor = LabgridClient(self._python, self._log.with_suffix(".release.log"))
             try:
                 successor.ask("release_from", limit=_RELEASE_TIMEOUT, **held)

@@ -3,9 +3,8 @@
 Standalone: only the standard library and labgrid 26.0.1 are imported, because labgrid's own serial
 package replaces pyserial and must not share an environment with the harness.
 
-It is also the watchdog: when its standard input ends, because the session ended or was killed, it
-releases the place and cancels the reservation before it goes. labgrid itself never takes a place
-away from a client that died.
+It is also the watchdog: when its standard input ends, because the session ended or was killed, it releases the place
+and cancels the reservation before it exits. labgrid itself never takes a place from a client that died.
 
 Requests and answers are JSON, one object a line: ``{"do": NAME, ...}`` gives ``{"ok": ...}`` or
 ``{"error": KIND, "message": TEXT, "hint": TEXT}``.
@@ -35,7 +34,7 @@ _SYNC = 10.0  # seconds for the coordinator's answer
 
 
 class Problem(Exception):
-    """A failure the harness reports as infrastructure."""
+    """A failure that the harness reports as infrastructure."""
 
     def __init__(self, kind: str, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -62,14 +61,14 @@ class Worker:
         """Connect, reserve by tags if asked to, acquire, list the resources."""
         os.environ["LG_HOSTNAME"], os.environ["LG_USERNAME"] = request["host"], request["user"]
         self.identity = f"{request['host']}/{request['user']}"
-        if self.session is None:  # one connection a worker: the coordinator knows clients by their channel
+        if self.session is None:  # one connection for each worker: the coordinator knows clients by their channel
             self._connect(request["coordinator"])
         name = request.get("place") or self._reserve(request["tags"], request["timeout"])
         self._acquire(name, request["timeout"])
         return self.do_resources({})
 
     def do_resources(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """What the place has now; checks that the place is still ours and its exporter there."""
+        """List the place's resources; check that this worker still holds the place and that its exporter is there."""
         place = self._still_ours()
         try:
             resources = [
@@ -82,7 +81,7 @@ class Worker:
                 }
                 for (name, cls), entry in self.session.get_target_resources(place).items()
             ]
-        except Exception as error:  # a resource whose exporter went has lost its parameters, too
+        except Exception as error:  # a resource whose exporter has gone has lost its parameters, too
             raise Problem(
                 "labgrid-orphaned",
                 f"place {self.place} has lost a resource ({type(error).__name__}: {error})",
@@ -126,12 +125,12 @@ class Worker:
         return {}
 
     def do_release(self, _request: dict[str, Any]) -> dict[str, Any]:
-        """Give everything back; safe to repeat."""
+        """Release everything; safe to repeat."""
         self._release()
         return {}
 
     def do_release_from(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Give back what a worker held that died: only if the place is still that worker's."""
+        """Release the place that a dead worker held, only if the place still belongs to that worker."""
         from labgrid.remote.generated import labgrid_coordinator_pb2 as pb2
 
         os.environ["LG_HOSTNAME"], os.environ["LG_USERNAME"] = request["identity"].split("/", 1)
@@ -213,14 +212,14 @@ class Worker:
         self._sync()
 
     def _sync(self) -> None:
-        """Wait until all that the coordinator knows is here."""
+        """Wait until this client has received everything that the coordinator knows."""
         try:
             answered = self._run(asyncio.wait_for(self.session.sync_with_coordinator(), _SYNC))
         except Exception as error:
             raise Problem(
                 "labgrid-coordinator", f"the coordinator is gone: {type(error).__name__} {error}", "restart it"
             ) from error
-        if answered is False:  # it ended meanwhile: what is known of places and resources is old
+        if answered is False:  # it ended meanwhile: the known places and resources are out of date
             raise Problem("labgrid-coordinator", "the coordinator is gone: it did not answer any more", "restart it")
 
     def _still_ours(self) -> Any:
@@ -327,7 +326,7 @@ class Worker:
 def main() -> int:
     """Check for labgrid, then serve."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's; ours is the end of its pipe
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the place is given back on the way out
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the place is released on the way out
     # labgrid prints; standard output belongs to the protocol.
     answers, sys.stdout = sys.stdout, sys.stderr
     try:

@@ -1,4 +1,4 @@
-"""What was on an MPS3's card before the harness wrote to it, kept in the state folder of this host."""
+"""Backup of an MPS3's card from before the harness wrote to it, kept in the state folder of this host."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tfm_harness.errors import InfrastructureError
 
 __all__ = ["CardBackup"]
 
-_JOURNAL = "written"  # SHA-256 of each images.txt the harness wrote since; gone once the card is restored
+_JOURNAL = "written"  # SHA-256 of each images.txt the harness has written; removed when the card is restored
 
 
 class CardBackup:
     """``images.txt`` and every file of SOFTWARE that it names.
 
-    A backup that was not restored since the harness wrote to the card stays as it is, also when that session was
-    killed in the middle; but somebody else's new ``images.txt`` on the card makes it outdated.
+    After the harness wrote to the card, the backup stays unchanged until it is restored, even if that session was
+    killed. A new ``images.txt`` on the card that the harness did not write makes the backup outdated.
 
     Args:
-        folder: of one board; made when it is needed.
+        folder: the backup folder of one board; made when it is needed.
 
     Raises (all methods):
         InfrastructureError: kind ``mps3-backup``; ``mps3-*`` as `Card`.
@@ -43,13 +43,13 @@ class CardBackup:
         return (self.folder / _JOURNAL).is_file()
 
     def take(self, card: Card) -> None:
-        """Keep what is on the card, unless that is what an interrupted session of ours left there."""
+        """Save the card's content, unless an interrupted session of the harness left it there."""
         with _host_io(self.folder):
             text = card.layout.images_txt.read_bytes()
             if self.unrestored and self.images_txt.exists():
                 if _digest(text) in self._ours():
                     return
-                old = self.folder.with_name(f"{self.folder.name}.old")  # kept once more, beside the new one
+                old = self.folder.with_name(f"{self.folder.name}.old")  # the old backup is kept beside the new one
                 shutil.rmtree(old, ignore_errors=True)
                 self.folder.rename(old)
             scratch = self.folder.with_name(f"{self.folder.name}.new")
@@ -60,10 +60,10 @@ class CardBackup:
                     shutil.copyfile(file, scratch / "SOFTWARE" / file.name)
             (scratch / "images.txt").write_bytes(text)
             shutil.rmtree(self.folder, ignore_errors=True)
-            scratch.rename(self.folder)  # its presence says that it is whole
+            scratch.rename(self.folder)  # the folder exists only when the backup is complete
 
     def _ours(self) -> set[str]:
-        """Digests of ``images.txt`` that show that the card is as a session of ours left it."""
+        """Digests of ``images.txt`` which show that a session of the harness left the card as it is."""
         return {*(self.folder / _JOURNAL).read_text().split(), _digest(self.images_txt.read_bytes())}
 
     def note(self, images_txt: str) -> None:
@@ -72,7 +72,7 @@ class CardBackup:
             journal.write(_digest(images_txt.encode("ascii")) + "\n")
 
     def restore(self, card: Card) -> None:
-        """Put everything back, and take the harness's own files away. May be repeated after an interruption."""
+        """Restore the saved files and remove the harness's own. It may be repeated after an interruption."""
         if not self.images_txt.is_file():
             raise InfrastructureError(
                 "there is no backup of this card",

@@ -103,7 +103,7 @@ class Mps3Board(RealBoard):
             self._backup.note(text)
             written = card.write(images, text)
         relative = {path.relative_to(mount): digest for path, digest in written.items()}
-        with self._disk.mounted() as mount:  # from the medium where the disk was really unmounted
+        with self._disk.mounted() as mount:  # if the disk was really unmounted, this reads from the medium
             self._card(mount).verify({mount / path: digest for path, digest in relative.items()})
         self._reboot(list(images))
         self._flashed = True
@@ -111,7 +111,7 @@ class Mps3Board(RealBoard):
     def _plan(
         self, planned: Sequence[tuple[Image, int, bytes]], taken: Sequence[str]
     ) -> tuple[dict[str, bytes], list[ImageEntry]]:
-        """Files by 8.3 name, none of them `taken`, and the MCC's list of them."""
+        """Plan the files by 8.3 name, avoiding names in `taken`, and the MCC's list of them."""
         images: dict[str, bytes] = {}
         entries: list[ImageEntry] = []
         for image, address, content in planned:
@@ -147,7 +147,7 @@ class Mps3Board(RealBoard):
             ) from error
 
     def _reboot(self, files: list[str]) -> None:
-        """As the target says; when the MCC does not react to that, by power, where there is a switch."""
+        """Reboot as the target says. If the MCC does not react and there is a power switch, cycle power."""
         how = self._target.reboot
         self._note("host-reset", f"board rebooted by the harness ({how})")
         try:
@@ -188,7 +188,7 @@ class Mps3Board(RealBoard):
         mps3_mcc.reset(self._require_mcc())
 
     def release(self) -> None:
-        """See `Board`; with `restore` the card gets back what was on it, also when flashing it failed."""
+        """See `Board`; with `restore` the card's earlier content is written back, also when flashing failed."""
         try:
             if self._target.restore and self._mcc is not None and self._backup.unrestored:
                 self._restore()
@@ -203,7 +203,7 @@ class Mps3Board(RealBoard):
             with self._disk.mounted() as mount:
                 self._backup.restore(self._card(mount))
         except HarnessError as error:
-            # The run is over: a transcript's note is what is left to tell it by, and standard error.
+            # The run is over: only a note in the transcript and standard error can still report it.
             self._note("restore-failed", str(error))
             logging.getLogger(__name__).error("the card of %s was not restored: %s", self.name, error)  # noqa: TRY400 - the error says it all
 

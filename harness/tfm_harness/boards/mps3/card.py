@@ -1,7 +1,7 @@
 """The MPS3's card, mounted through the board's USB mass storage: checks, writing, verifying.
 
-Only these are ever written: ``SOFTWARE/*.bin``, ``SOFTWARE/HARNESS.TXT`` (their list), the board's ``images.txt`` and
-``reboot.txt``. FPGA images (``.ebf``) and ``config.txt`` are never touched, nor any file of SOFTWARE that is not ours.
+The harness writes only these files: ``SOFTWARE/*.bin``, ``SOFTWARE/HARNESS.TXT`` (their list), the board's
+``images.txt`` and ``reboot.txt``. It never touches FPGA images (``.ebf``), ``config.txt`` or other files in SOFTWARE.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ class Card:
     """One mounted card.
 
     Args:
-        mount: its mount point, or a folder that stands in for it.
+        mount: its mount point, or a folder used in its place.
         application_note: ``AN547`` or ``AN552``.
-        sync: how to get everything to the medium (``os.sync``; tests pass their own).
+        sync: writes everything to the medium (``os.sync``; tests pass their own).
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Card:
         return [n for n in names if isinstance(n, str) and n.endswith(".bin") and "/" not in n and "\\" not in n]
 
     def remove_ours(self, keep: Iterable[str]) -> None:
-        """Take the harness's own files away, except names to `keep`."""
+        """Remove the harness's own files, except names in `keep`."""
         kept = {name.lower() for name in keep}
         with card_io(self.layout.software, "written"):
             for name in self._manifest():
@@ -156,7 +156,7 @@ class Card:
         self.sync()
 
     def foreign(self) -> list[str]:
-        """Names of files in SOFTWARE that are not the harness's: their names are taken."""
+        """Names of files in SOFTWARE that are not the harness's. New files must not use these names."""
         ours = {name.lower() for name in self._manifest()}
         with card_io(self.layout.software, "read"):
             present = [file.name for file in self.layout.software.iterdir()] if self.layout.software.is_dir() else []
@@ -170,7 +170,7 @@ class Card:
             images_txt: the MCC's list of them.
 
         Raises:
-            InfrastructureError: kind ``mps3-write``, with what stopped it; ``mps3-full``, ``mps3-read-only``.
+            InfrastructureError: kind ``mps3-write``, with the cause; ``mps3-full``, ``mps3-read-only``.
         """
         self.check(sum(map(len, images.values())))
         old = [name for name in self._manifest() if name not in images]
@@ -217,7 +217,7 @@ class Card:
         self.sync()
 
     def cancel_reboot(self) -> None:
-        """Take a ``reboot.txt`` away that the MCC has not seen."""
+        """Remove a ``reboot.txt`` that the MCC has not seen."""
         with card_io(self.mount, "written"):
             (self.mount / "reboot.txt").unlink(missing_ok=True)
         self.sync()
@@ -225,7 +225,7 @@ class Card:
     @staticmethod
     def put(path: Path, content: bytes) -> None:
         """Write one file, whole or not at all. Raises `InfrastructureError` kind ``mps3-write``."""
-        temporary = path.with_name(_SCRATCH)  # one name: what a killed session left is overwritten by the next file
+        temporary = path.with_name(_SCRATCH)  # one name: the next file overwrites a killed session's
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -233,7 +233,7 @@ class Card:
                 os.fsync(file.fileno())
             temporary.replace(path)
         except OSError as error:
-            with contextlib.suppress(OSError):  # what went away cannot be tidied
+            with contextlib.suppress(OSError):  # the card may have gone
                 temporary.unlink(missing_ok=True)
             raise InfrastructureError(
                 f"writing {path.name} to the board's card failed",

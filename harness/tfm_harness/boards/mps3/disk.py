@@ -21,7 +21,7 @@ _TIMEOUT = 30.0
 
 
 class Disk:
-    """The disk of one board, or a folder that stands in for it.
+    """The disk of one board, or a folder used in its place.
 
     Args:
         config: how to find it.
@@ -50,7 +50,7 @@ class Disk:
                 raise self._missing()
             self._refuse_second(str(label), by_label)
             return by_label
-        # by-label has room for one of several equal labels; the USB serial tells boards apart.
+        # by-label shows only one of several equal labels; the USB serial number tells the boards apart.
         found = sorted((self._dev / "by-id").glob(f"usb-*{self._config.usb_serial}*"))
         if not found:
             raise self._missing()
@@ -107,10 +107,12 @@ class Disk:
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[Path]:
-        """The mount point of a fresh mount: what is read comes from the medium; unmounted again, everything on it.
+        """Mount the disk for the block; gives the mount point.
 
-        Somebody else's mount is ended first: only then can the FAT be judged (Linux sets the dirty bit of every FAT
-        that it mounts for writing) and the board be rebooted.
+        A fresh mount reads from the medium, and the unmount at the end writes everything to it.
+
+        An existing mount is ended first, for two reasons. Linux sets the dirty bit of every FAT that it mounts for
+        writing, so a mounted FAT cannot be judged. And the board cannot be rebooted while its disk is mounted.
 
         Raises:
             InfrastructureError: kind ``tool-missing``, ``mps3-mount``, ``mps3-unmount``, ``mps3-dirty``, ``mps3-disk``.
@@ -142,7 +144,7 @@ class Disk:
 
     @staticmethod
     def _refuse_dirty(device: Path) -> None:
-        """Look at the boot sector while nothing is mounted."""
+        """Check the FAT's dirty bit in the boot sector while the disk is not mounted."""
         try:
             with device.open("rb") as file:
                 dirty = fat_is_dirty(file.read(512))
@@ -184,5 +186,5 @@ class Disk:
 
 
 def _whole(name: str) -> str:
-    """The disk's link, of a partition's."""
+    """The link of the whole disk, from the link of a partition."""
     return name.partition("-part")[0]

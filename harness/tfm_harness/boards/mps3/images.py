@@ -58,7 +58,7 @@ class MccWindow:
         cpu: every CPU address (aliases included) of the range's first byte.
         size: bytes.
         port: for the dialect with ports.
-        qspi: True when the range is the QSPI flash: written with ``FORCEQSPI``.
+        qspi: True when the range is the QSPI flash, which is written with ``FORCEQSPI``.
         name: for messages.
     """
 
@@ -83,7 +83,7 @@ AN552_MAP = AN547_MAP  # the same memories; its board files speak the dialect wi
 
 @dataclass(frozen=True, slots=True)
 class ImageEntry:
-    r"""One image: where it goes (MCC address), its file on the card (``\SOFTWARE\NAME.BIN``)."""
+    r"""One image: its load address (as the MCC counts) and its file on the card (``\SOFTWARE\NAME.BIN``)."""
 
     address: int
     file: str
@@ -95,7 +95,7 @@ def short_name(stem: str, taken: Sequence[str] = ()) -> str:
     """An 8.3 file name for `stem`, unique among `taken` (compared without case).
 
     Raises:
-        ConfigError: kind ``mps3-name`` when a hundred names of that beginning are taken.
+        ConfigError: kind ``mps3-name`` when a hundred names with the same beginning are taken.
     """
     base = re.sub(r"[^a-z0-9_]", "", stem.lower()) or "image"
     used = {name.lower() for name in taken}
@@ -177,8 +177,8 @@ def parse_images_txt(text: str, *, where: str = "images.txt") -> tuple[Dialect, 
     """Read an ``images.txt`` of either dialect.
 
     Raises:
-        ConfigError: kind ``mps3-images``, with the line, for what the MCC would misread: a missing
-            or wrong TOTALIMAGES, an unknown key or update word, an image without address or file.
+        ConfigError: kind ``mps3-images``, with the line of what the MCC would misread: a missing or wrong TOTALIMAGES,
+            an unknown key or update word, an image without address or file.
     """
     entries: dict[int, dict[str, str]] = {}
     total: int | None = None

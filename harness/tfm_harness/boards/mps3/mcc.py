@@ -1,4 +1,4 @@
-"""The MCC's console (first channel of the MPS3's debug USB): commands, and what it says while it loads images.
+"""The MCC's console (first channel of the MPS3's debug USB): its commands, and its log while it loads images.
 
 Sources: Arm MPS3 technical reference manual (100765), "MCC command-line interface": prompt ``Cmd>``,
 commands ``reboot``, ``usb_on``; start-up log lines ``Reading images file``, ``Writing File``.
@@ -20,7 +20,7 @@ _LONGEST_TALK = 10
 _ERROR = re.compile(
     rb"(?i)\b(error|failed|failure|invalid|cannot|can't|could not|not found|no space|timed? ?out)\b", re.ASCII
 )
-# Lines that have such words and report no error.
+# Lines that contain such words but report no error.
 _HARMLESS = re.compile(rb"(?i)no errors?|0 errors?|error ?: ?0\b|errors? found: ?0\b")
 _WRITING = re.compile(rb"(?i)writing file\s+\\?(?:[\w~]+\\)*(?P<name>[\w~]+\.\w+)")
 _IMAGES = re.compile(rb"(?i)reading images file\s+(?P<path>\S+)")
@@ -34,7 +34,7 @@ class MccLog:
         images_file: the ``images.txt`` the MCC says it reads.
         written: files it says it writes, in order.
         errors: lines that report a failure.
-        ready: whether the prompt came after the images were read.
+        ready: whether the prompt has come after the images were read.
     """
 
     images_file: str | None = None
@@ -48,7 +48,7 @@ class MccLog:
         *lines, self._pending = (self._pending + data).replace(b"\r", b"\n").split(b"\n")
         for line in lines:
             self._line(line)
-        if len(self._pending) > 4096:  # never a line of the MCC's: do not collect without limit
+        if len(self._pending) > 4096:  # the MCC has no lines of this length: do not collect without limit
             self._pending = self._pending[-256:]
         if self._pending.lstrip().startswith(PROMPT) and self.images_file is not None:
             self.ready = True
@@ -95,7 +95,7 @@ def _await_prompt(console: Console, since: Mark, timeout: float) -> None:
 
 
 def reset(console: Console, *, timeout: float = 10.0) -> None:
-    """Reset the CPU, and wait for the prompt behind it: until then the boot before may still answer.
+    """Reset the CPU, and wait for the prompt after it: until then the earlier boot may still answer.
 
     Raises:
         InfrastructureError: kind ``mcc-silent`` when no prompt comes, before the command or after it.
@@ -114,9 +114,10 @@ def watch_start(console: Console, since: Mark, files: list[str], *, timeout: flo
 
     Args:
         console: the MCC's console.
-        since: from `reboot`.
+        since: the mark that `reboot` returned.
         files: 8.3 names that must be written.
-        timeout: seconds without a single byte after which the MCC counts as hung; ten times as long it may talk.
+        timeout: seconds without a single byte after which the MCC counts as hung. Even if it prints, it has at most ten
+            times as long.
 
     Raises:
         InfrastructureError: kind ``mcc-error`` (it reported one), ``mcc-hung``, ``mcc-skipped`` (a file not written).

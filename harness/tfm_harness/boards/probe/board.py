@@ -137,7 +137,7 @@ class ProbeBoard(RealBoard):
 
     @property
     def resets(self) -> frozenset[ResetKind]:
-        """See `Board`: only a power switch takes the supply away."""
+        """See `Board`: a cold reset needs a power switch."""
         return frozenset(ResetKind) if self._power is not None else frozenset({ResetKind.WARM})
 
     @property
@@ -171,7 +171,8 @@ class ProbeBoard(RealBoard):
         )
         log = self.context.run_dir / f"{self.name}.probe-{what}.log"
         words = [sys.executable, "-m", "tfm_harness.boards.probe.worker", str(question), str(answer)]
-        # pyOCD's libraries look for others with a compiler: its files, left by a kill, lie in the run's folder.
+        # pyOCD's libraries run a compiler to find other libraries. If killed, its temporary files stay in the run's
+        # folder.
         child = spawn(words, stderr_path=log, env={**os.environ, "TMPDIR": str(self._folder)})
         try:
             if child.wait(target.operation_timeout) is None:

@@ -1,8 +1,8 @@
-"""One operation of a debug probe, in a process of its own; when the process ends, the probe is free.
+"""Does one operation with a debug probe in a process of its own; when the process ends, the probe is free.
 
-pyOCD keeps global state (plug-ins, loggers, USB handles) and a hung USB transfer cannot be interrupted
-from Python: a process can be ended. Reads a request (JSON file, first argument), writes an answer
-(JSON file, second argument): ``{"ok": {...}}`` or ``{"error": KIND, "message": ..., "seen": ...}``.
+pyOCD keeps global state (plug-ins, loggers, USB handles) and a hung USB transfer cannot be interrupted from Python, but
+a process can be ended. It reads a request (JSON file, first argument), and writes an answer (JSON file, second
+argument): ``{"ok": {...}}`` or ``{"error": KIND, "message": ..., "seen": ...}``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _RESETS = {
 
 
 class _RefusedError(Exception):
-    """A failure with a kind of its own."""
+    """A failure that has its own error kind."""
 
     def __init__(self, kind: str, message: str, seen: str = "") -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ def _probe(unique_id: str) -> Any:  # noqa: ANN401 - pyOCD is not typed
     from pyocd.core.helpers import ConnectHelper
 
     found = ConnectHelper.get_all_connected_probes(blocking=False, print_wait_message=False)
-    # pyOCD itself takes any probe whose id contains the text: that may be another board's.
+    # pyOCD itself takes any probe whose id contains the text, which may belong to another board.
     probe = next((probe for probe in found if probe.unique_id == unique_id), None)
     if probe is None:
         seen = ", ".join(f"{probe.unique_id} ({probe.description})" for probe in found) or "no probe at all"
@@ -65,7 +65,7 @@ def _session(request: Mapping[str, Any], mode: str) -> Any:  # noqa: ANN401
         "smart_flash": True,
         "fast_program": False,
         "keep_unwritten": True,
-        # Nothing of the working folder may change what a target's YAML says.
+        # Files in the working folder must not override the target's YAML.
         "project_dir": str(Path(request["folder"])),
     }
     if request["pack"] is not None:
@@ -83,7 +83,7 @@ def _add_regions(target: Any, regions: Mapping[str, Sequence[int]]) -> None:  # 
 
 
 def _differs(target: Any, address: int, wanted: bytes) -> int | None:  # noqa: ANN401
-    """Address of the first byte that is not as wanted."""
+    """Address of the first byte that differs from the wanted content."""
     for offset in range(0, len(wanted), _CHUNK):
         part = wanted[offset : offset + _CHUNK]
         seen = bytes(target.read_memory_block8(address + offset, len(part)))
@@ -102,7 +102,7 @@ def _identical(target: Any, images: Sequence[tuple[int, bytes]]) -> bool:  # noq
     try:
         return all(_differs(target, address, content) is None for address, content in images)
     except exceptions.TransferError:
-        return False  # memory that cannot be read yet; programming will say what is wrong
+        return False  # memory that cannot be read yet; if something is wrong, programming reports it
 
 
 def _reset(target: Any, how: str, *, halt: bool) -> None:  # noqa: ANN401
@@ -116,7 +116,7 @@ def _reset(target: Any, how: str, *, halt: bool) -> None:  # noqa: ANN401
 
 
 def _start(target: Any, vectors: int | None) -> str:  # noqa: ANN401
-    """Let the core run, from the vector table when it stands in RAM; the state it is left in."""
+    """Let the core run; an image in RAM starts from its vector table. Returns the core's state."""
     from pyocd.core.target import Target
 
     if vectors is not None:
@@ -177,7 +177,7 @@ def do_flash(request: Mapping[str, Any]) -> dict[str, Any]:
         target = session.target
         _add_regions(target, request["regions"])
         in_ram = request["start"] is not None
-        if in_ram:  # the reset must come first: what it starts by itself may write over RAM
+        if in_ram:  # reset first: firmware that the reset starts may overwrite RAM
             _reset(target, request["reset"], halt=True)
         else:
             target.halt()
@@ -193,7 +193,7 @@ def do_flash(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def do_reset(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Reset and let it run. Images in RAM must still be there."""
+    """Reset and let the core run. Images in RAM must still be there."""
     with _session(request, "attach" if request["start"] is None else "halt") as session:
         target = session.target
         _reset(target, request["reset"], halt=request["start"] is not None)
@@ -226,7 +226,7 @@ def do_debug_port(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _access_ports(session: Any) -> list[Any]:  # noqa: ANN401
-    """The core's access port; where the part hides its core, every port to memory that answers."""
+    """The core's access port. If the part hides its core: every memory access port that answers."""
     from pyocd.core import exceptions
     from pyocd.coresight.ap import MEM_AP
 
@@ -241,7 +241,7 @@ def _access_ports(session: Any) -> list[Any]:  # noqa: ANN401
 
 
 def _word(port: Any, address: int) -> int | None:  # noqa: ANN401
-    """A word of memory, asked for as secure and as non-secure: what either of them shows; None: both are refused."""
+    """A word of memory as a secure or a non-secure access shows it; None if both are refused."""
     from pyocd.core import exceptions
 
     found: int | None = None
@@ -250,7 +250,7 @@ def _word(port: Any, address: int) -> int | None:  # noqa: ANN401
             with request():
                 found = int(port.read32(address)) or found or 0
         except exceptions.TransferFaultError:
-            continue  # refused; a probe or a cable that fails is another error
+            continue  # refused; a failing probe or cable raises another error
         if found:
             break
     return found
@@ -265,7 +265,7 @@ _OPERATIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 
 
 def _check_version() -> None:
-    """The oldest pyOCD whose API this is (as in the package's requirements)."""
+    """Refuse a pyOCD that is older than the API used here (as in the package's requirements)."""
     import pyocd
 
     numbers = [int(part) for part in re.findall(r"\d+", str(pyocd.__version__))[:2]]
@@ -284,7 +284,7 @@ def _explain(error: Exception) -> dict[str, str]:
     lower = str(error).lower()
     if isinstance(error, exceptions.ProbeDisconnected):
         return {"error": "probe-lost", "message": "the debug probe went away", "seen": text}
-    if re.search(r"\block(?:ed)?\b", lower):  # and neither lockup nor "reduce debug clock"
+    if re.search(r"\block(?:ed)?\b", lower):  # does not match "lockup" or "reduce debug clock"
         return {"error": "target-locked", "message": "the part is locked against debugging", "seen": text}
     if isinstance(error, exceptions.TargetSupportError):
         return {"error": "probe-part", "message": "pyOCD does not know this part", "seen": text}

@@ -60,7 +60,7 @@ class QemuBoard(EmulatedBoard):
         self._version = ""
 
     def erase(self) -> None:
-        """Forget the NV memory (counters, updated models), as a factory reset would; the board must be off."""
+        """Erase the NV memory (counters, updated models), as a factory reset would; the board must be off."""
         if self._machine.child is not None:
             raise HarnessBug("NV memory can only be erased while the board is off", kind="board-state")
         self._store.erase_nv()
@@ -68,7 +68,7 @@ class QemuBoard(EmulatedBoard):
 
     @property
     def seed_source(self) -> tuple[bytes, int] | None:
-        """The entropy (32 bytes) given at the last cold start, and resets since then: what a boot seed follows from."""
+        """The last cold start's entropy (32 bytes) and the number of resets since. A boot seed follows from them."""
         return None if self._entropy is None else (self._entropy, self._resets_since_cold)
 
     def debugger(self) -> QemuDebugger:
@@ -86,11 +86,11 @@ class QemuBoard(EmulatedBoard):
     def register_stops(
         self, addresses: Sequence[int], on_access: Callable[[RegisterAccess], int], *, writes: bool
     ) -> RegisterStops:
-        """While the block runs, stand between the CPU and these words of a device; see `RegisterStops`."""
+        """While the block runs, stop the CPU at each access to these words of a device; see `RegisterStops`."""
         return RegisterStops(self._machine, addresses, on_access, writes=writes)
 
     def race(self, address: int, data: bytes) -> Race:
-        """For the block: once the CPU has read the word at `address`, `data` stands there; see `Race`."""
+        """While the block runs, write `data` to `address` right after the CPU has read the word there; see `Race`."""
         return Race(self._machine, address, data)
 
     def without_sensors(self, names: frozenset[str]) -> None:
@@ -106,7 +106,7 @@ class QemuBoard(EmulatedBoard):
         self._counting = on or self.context.deterministic
 
     def read_memory(self, address: int, size: int) -> bytes:
-        """See `Board`. The CPU stands still meanwhile."""
+        """See `Board`. The CPU is stopped meanwhile."""
         with self._machine.worked, tempfile.NamedTemporaryFile(dir=self.context.run_dir, prefix="memory-") as file:
             save = {"val": address, "size": size, "filename": file.name}
             self._machine.execute_all([("stop", {}), ("memsave", save), ("cont", {})], timeout=_START_TIMEOUT)
@@ -162,7 +162,7 @@ class QemuBoard(EmulatedBoard):
         return played
 
     def set_properties(self, values: Mapping[tuple[str, str], object]) -> None:
-        """Set device properties, (QOM path, property) to value, now and again after each reset (which forgets them).
+        """Set device properties, (QOM path, property) to value, now and again after each reset, which clears them.
 
         Raises:
             InfrastructureError: kind ``qmp-refused`` with QEMU's words, ``qmp-lost``, ``qmp-timeout``.
@@ -220,7 +220,7 @@ class QemuBoard(EmulatedBoard):
                 self._attach(name, wires.consoles.pop(name), partial(self._waker.wrote, name))
             self._machine.connect()
             self._version = self._machine.version
-            # Sensors first, then the CPU: firmware cannot read a sensor before its value is there.
+            # Sensors first, then the CPU: firmware must not read a sensor before its value is set.
             self._waker.booted(self._target.consoles)
             self._machine.execute_all([*self._setting(self._properties), ("cont", {})], timeout=_START_TIMEOUT)
         except BaseException:
@@ -236,11 +236,11 @@ class QemuBoard(EmulatedBoard):
         self._machine.execute("cont", timeout=_START_TIMEOUT)
 
     def _reset_standing(self) -> None:
-        """Reset while the CPU stands; it stands before its first instruction afterwards."""
+        """Reset while the CPU is stopped; afterwards it is stopped before its first instruction."""
         self._reset_done.clear()
         self._resets_since_cold += 1
         self._machine.execute("system_reset", timeout=_START_TIMEOUT)
-        if not self._reset_done.wait(_RESET_TIMEOUT):  # the answer comes before the reset does
+        if not self._reset_done.wait(_RESET_TIMEOUT):  # QEMU answers before it resets
             self._machine.check_alive()
             raise InfrastructureError(
                 f"{self.name}: QEMU did not reset the board in {_RESET_TIMEOUT:g} s", kind="qmp-timeout"
@@ -259,7 +259,7 @@ class QemuBoard(EmulatedBoard):
             self._resets_since_cold += 1
             self._note("guest-reset", f"the firmware reset the board ({data.get('reason', 'no reason given')})")
             self._waker.booted(self._target.consoles)
-            self._waker.wake()  # a write may already be held back
+            self._waker.wake()  # QEMU may already hold back a write
             self._machine.tell(self._setting(dict(self._properties)))
         elif name == "SHUTDOWN":
             self._note("shutdown", f"the emulator shuts down ({data.get('reason', 'no reason given')})")

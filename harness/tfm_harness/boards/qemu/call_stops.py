@@ -1,4 +1,4 @@
-"""Stopping the emulated CPU where the non-secure side enters the secure side, and where it comes back."""
+"""Stops the emulated CPU where the non-secure side enters the secure side, and where it returns."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _FPSCR: Final = 42
 
 
 class CallStops(Stops):
-    """While the block runs, each call through a gateway is noted: registers on the way in, and on return.
+    """While the block runs, each call through a gateway is noted: the registers at entry and on return.
 
-    `on_return` gets both, and runs in a thread of its own while the CPU stands at the first non-secure instruction
-    behind the call. A call within a call (from an interrupt) is noted by its own return address.
+    `on_return` gets both. It runs in a thread of its own while the CPU is stopped at the first non-secure instruction
+    after the call. A call within a call (from an interrupt) is noted by its own return address.
 
     Raises (when the block is entered):
         InfrastructureError: kind ``gdbstub``: QEMU opens no debugger port, or does not answer on it.

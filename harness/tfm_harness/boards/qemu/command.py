@@ -18,7 +18,7 @@ from tfm_harness.stimulus.qmp import sensor_device
 __all__ = ["HOST_LIMITS", "check_sensors", "command_line", "escape", "older"]
 
 HOST_LIMITS: Final = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
-"""Firmware is untrusted; should it break out of the emulation, it finds little."""
+"""QEMU's sandbox options. Firmware is untrusted; they limit what it can do if it breaks out of the emulation."""
 
 
 def escape(value: str) -> str:
@@ -73,7 +73,7 @@ def command_line(
         otp, entropy: descriptors of files with these areas; None where the target has none.
         nv_file: file behind the NV memory.
         deterministic: count instructions instead of time.
-        skip_idle: when counting, idle time passes at once instead of at the host's pace, which may be late.
+        skip_idle: when counting instructions, idle time passes at once instead of at the host's pace.
         absent: names of the target's sensors that are not on the bus this time.
         sandbox: forbid QEMU what emulation does not need.
     """

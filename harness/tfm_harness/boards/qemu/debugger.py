@@ -1,4 +1,4 @@
-"""QEMU's debugger port for tests that stop, look and move on."""
+"""A debugger over QEMU's debugger port, for tests that stop the CPU, look at it and let it continue."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class QemuDebugger:
             self._breaks.discard(address)
 
     def go(self) -> None:
-        """See `Debugger`. What stands at a breakpoint moves off it first: QEMU would stop there again."""
+        """See `Debugger`. From a breakpoint it first makes one step: QEMU would stop there again."""
         with self._machine.worked, reported():
             at = self._open.read_register(PC)
             if at in self._breaks:
@@ -108,7 +108,7 @@ class QemuDebugger:
         """See `Debugger`. QEMU takes the bits of IT, and leaves the exception number as it is.
 
         Raises:
-            InfrastructureError: kind ``gdbstub``: the CPU does not stand where it was told to.
+            InfrastructureError: kind ``gdbstub``: afterwards the CPU does not stand at that address with those bits.
         """
         with self._machine.worked, reported():
             self._open.write_register(PC, address)
@@ -165,5 +165,5 @@ class QemuDebugger:
             if remote is not None:
                 remote.leave(breaks=self._breaks)
         self._breaks.clear()
-        with self._machine.worked, contextlib.suppress(HarnessError):  # it is gone; the next request reports it
+        with self._machine.worked, contextlib.suppress(HarnessError):  # QEMU has gone; the next request reports it
             self._port.close()

@@ -1,4 +1,4 @@
-"""QEMU's debugger port, for as long as somebody wants it."""
+"""QEMU's debugger port, opened and closed on demand."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ __all__ = ["GdbPort", "reported"]
 class GdbPort:
     """Opens the port of a running emulator and closes it; both can be done again.
 
-    The socket's name is gone once it is connected: nobody else can use it, and a kill leaves nothing behind.
+    The socket's name is removed once it is connected: nobody else can use it, and a killed session leaves nothing
+    behind.
     """
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
     def open(self) -> GdbRemote:
-        """Open the port and connect; the CPU stands then. Where this fails, `close` is wanted as well.
+        """Open the port and connect, which stops the CPU. Call `close` even if this fails.
 
         Raises:
             InfrastructureError: kind ``gdbstub``: QEMU opens no debugger port, or does not answer on it.
         """
-        # A run's folder may be too deep for a socket's name.
+        # The path of a run's folder may be too long for a socket's name.
         with tempfile.TemporaryDirectory(prefix="tfm-harness-gdb-", ignore_cleanup_errors=True) as folder:
             path = Path(folder) / "port"
             self._monitor(f"gdbserver unix:{path},server=on,wait=off")
@@ -40,10 +41,10 @@ class GdbPort:
                 return GdbRemote(str(path))
 
     def close(self) -> None:
-        """Close the port, from which the caller has hung up. Nothing is raised where the emulator is gone.
+        """Close the port, after the caller has disconnected. If the emulator has gone, nothing is raised.
 
         Raises:
-            ProductError: kind ``lockup``: it is gone because the CPU locked up.
+            ProductError: kind ``lockup``: the emulator has gone because the CPU locked up.
         """
         with contextlib.suppress(InfrastructureError):  # the emulator is gone; the next request reports it
             self._monitor("gdbserver none")
@@ -54,7 +55,7 @@ class GdbPort:
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """What goes wrong on the port in this block becomes an `InfrastructureError` of kind ``gdbstub``."""
+    """In this block, errors of the port become an `InfrastructureError` of kind ``gdbstub``."""
     try:
         yield
     except (GdbRemoteError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Which machines the installed QEMU has: a misspelt one is a mistake in the target's file, found without a board."""
+"""Which machines the installed QEMU has. A misspelt name in a target's file is reported before any board is started."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _LINE = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*) +\S", re.MULTILINE)
 
 
 def machine_error(target: QemuTarget) -> ConfigError | None:
-    """Why this host's QEMU cannot be the target's machine; None when it can, or when there is no QEMU to ask."""
+    """Why this host's QEMU cannot emulate the target's machine; None when it can, or when there is no QEMU to ask."""
     try:
         said = run_tool([target.binary, "-machine", "help"], _LIMIT).out
     except InfrastructureError:
         return None
     known = {name for name in _LINE.findall(said) if name != "Supported"}
-    # A program that prints no list is another one, and its own errors say so.
+    # A program that prints no such list is not QEMU; starting it gives a better error.
     if "Supported machines" not in said or target.machine in known:
         return None
     document = target.document

@@ -34,9 +34,9 @@ _START_TIMEOUT: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Provisions:
-    """What the emulated board finds when it starts: contents of OTP and entropy area, the file behind NV memory.
+    """What the emulated board has when it starts: contents of OTP and entropy area, the file that holds the NV memory.
 
-    `nv_fd` is the descriptor that `nv_file` names, when it is no file of a folder.
+    `nv_fd` is the descriptor that `nv_file` names, when `nv_file` is not a file in a folder.
     """
 
     otp: bytes | None = None
@@ -48,14 +48,14 @@ class Provisions:
 class Machine:
     """An emulator process with its monitor. `start`, `connect`, then use; `stop` ends it.
 
-    UARTs and the monitor are wires that QEMU inherits (see `Wires`): nothing is lost between its start and ours, and no
-    socket or temporary file is ever on disk. OTP and entropy reach it as anonymous files.
+    QEMU inherits its ends of the UARTs and the monitor (see `Wires`). So no byte is lost between its start and our
+    first read, and no socket or temporary file is ever on disk. OTP and entropy reach it as anonymous files.
 
     Attributes:
-        worked: how long it worked for what was asked of it beside requests and starts.
+        worked: how long it worked on tasks of the harness other than requests and starts.
 
     Args:
-        name: the board's, for errors.
+        name: the board's name, for errors.
         target: the emulated board.
         log: file for QEMU's own output.
         on_event: called for each monitor event, in the monitor's thread (see `Qmp`).
@@ -128,7 +128,7 @@ class Machine:
         return wires
 
     def connect(self) -> None:
-        """Greet the monitor and check QEMU's version.
+        """Connect to the monitor and check QEMU's version.
 
         Raises:
             InfrastructureError: kind ``emulator-start`` with QEMU's words, or ``emulator-version``.
@@ -154,19 +154,21 @@ class Machine:
             self._let_main_loop_finish()
 
     def _let_main_loop_finish(self) -> None:
-        """Emulated CPUs do not interrupt the main loop, which wakes them with each byte for a UART (SCHED_BATCH).
+        """Give emulated CPUs the policy SCHED_BATCH, so that they do not interrupt the main loop.
 
-        Behind the multiplexer they find up to 32 bytes at once: on the host's CPU that they share, a message of 2,000
-        bytes there and back then costs 120 switches between the two and 11 ms of CPU time instead of 1,000 and 16 ms.
-        The main loop itself still interrupts an emulated CPU, which may spin until the loop has done something.
+        The main loop wakes them with each byte for a UART.
+
+        With the multiplexer they find up to 32 bytes at once. On the host CPU that both share, a message of 2,000 bytes
+        there and back then costs 120 switches between the two and 11 ms of CPU time; without the policy it costs 1,000
+        switches and 16 ms. The main loop still interrupts an emulated CPU, which may be busy waiting for the loop.
         """
         cpus = self.execute("query-cpus-fast", timeout=_START_TIMEOUT)
         for cpu in cpus if isinstance(cpus, list) else ():
-            with contextlib.suppress(OSError):  # a policy that somebody has chosen for us, and that cannot be left
+            with contextlib.suppress(OSError):  # the process has a policy that it may not change
                 os.sched_setscheduler(int(cpu["thread-id"]), os.SCHED_BATCH, os.sched_param(0))
 
     def stop(self) -> None:
-        """End the process; what it printed stays readable at our ends of its consoles. Safe to call twice."""
+        """End the process; its output stays readable at our ends of its consoles. Safe to call twice."""
         if self._qmp is not None:
             self._qmp.close()
             self._qmp = None
@@ -184,7 +186,7 @@ class Machine:
         return self.execute_all([(name, arguments or {})], timeout=timeout)[0]
 
     def execute_all(self, commands: Sequence[Command], *, timeout: float = 5.0) -> list[object]:
-        """As `execute`, for commands that are sent at once and carried out in their order."""
+        """As `execute`, for several commands that are sent together and carried out in order."""
         self.check_alive()
         try:
             return self._require().execute_all(commands, timeout=timeout)
@@ -196,12 +198,12 @@ class Machine:
             raise
 
     def tell(self, commands: Sequence[Command]) -> None:
-        """Send commands for whose answers nobody waits. Never raises."""
+        """Send commands without waiting for their answers. Never raises."""
         if self._qmp is not None:
             self._qmp.tell(commands)
 
     def wake(self) -> None:
-        """Have QEMU's main loop run once."""
+        """Make QEMU's main loop run once."""
         if self._qmp is not None:
             self._qmp.wake()
 
@@ -218,7 +220,7 @@ class Machine:
     # --- how it ended ------------------------------------------------------------------------------
 
     def check_alive(self) -> None:
-        """Raise when the process has ended (a lockup of the CPU is a `ProductError`) or is stopped."""
+        """Raise an error if the process has ended (a lockup of the CPU is a `ProductError`) or is stopped."""
         if self.child is None:
             raise InfrastructureError(
                 f"board {self.name!r} is off", kind="board-off", hint="flash it, or switch power on"
@@ -228,7 +230,7 @@ class Machine:
         self.child.raise_if_frozen(self.name)
 
     def why_closed(self) -> HarnessError | None:
-        """Why a console's other side is gone; None when the process lives on."""
+        """Why a console's other side has gone; None if the process still runs."""
         if self.child is None:
             return InfrastructureError(f"board {self.name!r} is off", kind="board-off")
         return self.exit_error() if self.child.wait(2.0) is not None else None

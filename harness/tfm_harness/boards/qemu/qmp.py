@@ -30,7 +30,7 @@ class QmpRefusedError(InfrastructureError):
 
 
 class _Batch:
-    """Commands that were sent together, and what came back."""
+    """Commands that were sent together, and their answers."""
 
     def __init__(self, size: int) -> None:
         self.answers: list[object] = [None] * size
@@ -54,7 +54,7 @@ class Qmp:
 
     Args:
         sock: connected to the emulator's monitor; owned from now on.
-        on_event: called in that thread for each event, in order. It may `tell`, but must not wait for an answer.
+        on_event: called in that thread for each event, in order. It may call `tell`, but must not wait for an answer.
         name: for thread names and errors.
     """
 
@@ -64,10 +64,10 @@ class Qmp:
         self._socket = sock
         self._socket.settimeout(_SENDING)
         self._on_event = on_event
-        self._lock = threading.Lock()  # of what follows
+        self._lock = threading.Lock()  # guards the attributes below
         self._sent = 0
         self._pending: dict[int, tuple[_Batch, int]] = {}
-        self._waking = False  # a message without a command has not been refused yet
+        self._waking = False  # QEMU has not yet answered a message that names no command
         self._lost: str | None = None
         self._greeting = _Batch(1)
         self._steps: Iterator[float] | None = None
@@ -91,20 +91,20 @@ class Qmp:
 
         Raises:
             InfrastructureError: kind ``qmp-timeout`` or ``qmp-lost``.
-            QmpRefusedError: kind ``qmp-refused``. QEMU carries out the commands behind a refused one all the same.
+            QmpRefusedError: kind ``qmp-refused``. QEMU still carries out the commands after a refused one.
         """
         return self._wait(self._send(commands), timeout, timeout)
 
     def tell(self, commands: Sequence[Command]) -> None:
-        """As `execute_all`, but nobody waits, and nobody hears of a refusal or of a lost connection."""
+        """As `execute_all`, but without waiting; a refusal or a lost connection is not reported."""
         with contextlib.suppress(InfrastructureError):
             self._send(commands)
 
     def wake(self) -> None:
-        """Have QEMU's main loop run once, if nothing does that anyway. Never raises.
+        """Make QEMU's main loop run once, unless a message under way does that already. Never raises.
 
-        It does so for each message. One that names no command is refused and changes nothing; it is the shortest, and
-        QEMU reads its monitor byte by byte, at about 3 us of CPU time each.
+        The main loop runs for each message. A message that names no command is refused and changes nothing. It is the
+        shortest one, and QEMU reads its monitor byte by byte, at about 3 us of CPU time for each byte.
         """
         with self._lock, contextlib.suppress(OSError):
             if not (self._pending or self._waking or self._lost or self._ending):
@@ -112,16 +112,16 @@ class Qmp:
                 self._socket.sendall(_NO_COMMAND)
 
     def repeat(self, steps: Iterator[float]) -> None:
-        """Take steps in this connection's thread, the next one after as many seconds as the last one gave.
+        """Run an iterator in this connection's thread; each item is the number of seconds until the next step.
 
-        They take the place of earlier ones. They must not wait.
+        They replace the steps of an earlier call. They must not wait.
         """
         with self._lock:
             self._steps, self._due = steps, 0.0
             self._ring()
 
     def close(self) -> None:
-        """Hang up and end the thread. Never raises; safe to call twice."""
+        """Disconnect and end the thread. Never raises; safe to call twice."""
         with self._lock:
             self._ending = True
             self._ring()
@@ -153,7 +153,7 @@ class Qmp:
             try:
                 self._socket.sendall(text)
             except TimeoutError:
-                pass  # no answer will come either, which is told then
+                pass  # no answer will come either; waiting for it reports that
             except OSError as error:
                 self._forget(batch)
                 raise self._lost_error(str(error)) from error
@@ -197,7 +197,7 @@ class Qmp:
                 batch.over.set()
 
     def _listen(self) -> None:
-        """Until the other side hangs up or `close`. Raises `OSError`, and `ValueError` for what is no QMP."""
+        """Listen until `close` or the other side's end. Raises `OSError`, and `ValueError` for what is not QMP."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
         poll.register(self._alarm, select.POLLIN)
@@ -218,7 +218,7 @@ class Qmp:
                 self._take(line)
 
     def _step(self) -> float | None:
-        """Takes the next step, when it is time. Returns the milliseconds until the one behind it."""
+        """Take the next step, when it is due. Returns the milliseconds until the step after it."""
         with self._lock:
             steps, due = self._steps, self._due
         if steps is None:
@@ -227,7 +227,7 @@ class Qmp:
         if now >= due:
             pause = next(steps, None)
             with self._lock:
-                if self._steps is not steps:  # others have come meanwhile
+                if self._steps is not steps:  # `repeat` was called meanwhile
                     return 0
                 if pause is None:
                     self._steps = None

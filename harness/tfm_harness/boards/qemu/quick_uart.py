@@ -3,8 +3,8 @@
 Without it each byte that is sent costs a turn of QEMU's main loop and two switches between its threads: measured with
 QEMU 7.2 on mps3-an547, a message of 2,000 bytes there and back takes 30 ms of CPU time, with it 18 ms.
 
-In front of it lie two pipes and no socket: QEMU sends each byte by itself, for which a pipe takes half of the time, and
-many bytes share a page of it, where a socket keeps 768 bytes of the kernel's memory for each.
+The multiplexer is connected by two pipes, not by a socket, because QEMU sends each byte by itself: a pipe takes half of
+the time for a byte. Many bytes share one page of a pipe, but a socket keeps 768 bytes of kernel memory for each byte.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tfm_harness.console.transport import FdTransport
 __all__ = ["ESCAPE", "MuxTransport", "is_quick"]
 
 ESCAPE: Final = 0x1E
-"""The multiplexer's escape byte (``-echr``): in data it is sent twice; followed by a byte that names no command it
-does nothing."""
+"""The multiplexer's escape byte (``-echr``). In data it is sent twice. Before a byte that names no command it does
+nothing."""
 
 _DOUBLED: Final = bytes([ESCAPE, ESCAPE])
 _NOTHING: Final = bytes([ESCAPE, 0])
@@ -32,9 +32,9 @@ _CMSDK_UART = re.compile(r"mps[23]-an\d+")
 def is_quick(target: QemuTarget, build: Build, console: str) -> bool:
     """Whether a console's UART is behind the multiplexer.
 
-    It is the one that the build's protocol is spoken on, for firmware that takes bytes without a pause between them
-    (``uart_bursts``), on machines whose UART asks for the next byte as soon as one is read (the CMSDK UART). A UART
-    that does not ask would never get a message's last bytes.
+    It is the UART that carries the build's protocol, if the firmware takes bytes without a pause between them
+    (``uart_bursts``) and the machine's UART asks for the next byte as soon as one is read (the CMSDK UART). A UART that
+    does not ask would never get a message's last bytes.
     """
     return build.uart_bursts and console == build.console and _CMSDK_UART.fullmatch(target.machine) is not None
 
@@ -54,9 +54,9 @@ class MuxTransport(FdTransport):
         return done
 
     def knock(self) -> None:
-        """Ask the multiplexer to deliver what it holds. The firmware gets no further byte by this.
+        """Ask the multiplexer to deliver the bytes that it holds. This sends the firmware no further byte.
 
-        The multiplexer offers it only when the next byte comes or one is read; a receiver that is switched on later
+        The multiplexer offers them only when the next byte comes or one is read. A receiver that is switched on later
         would wait for ever.
         """
         with contextlib.suppress(OSError):

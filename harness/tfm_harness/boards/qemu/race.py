@@ -1,4 +1,4 @@
-"""Memory that changes right after it was first read: another bus master, as fast as one can be."""
+"""Changes memory right after it was first read, as the fastest possible other bus master would."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Race"]
 
 
 class Race(Stops):
-    """While the block runs: once the CPU has read the word, other bytes stand there.
+    """While the block runs: after the CPU has read the word, the memory holds other bytes.
 
     Raises (when the block is entered):
         InfrastructureError: kind ``gdbstub``: QEMU opens no debugger port, or does not answer on it.
@@ -31,7 +31,7 @@ class Race(Stops):
         if remote.stopped_at_word != self._address or self.stops:
             return
         remote.watch_no_more(READS, self._address)
-        remote.step()  # whatever instruction it is: it has read the word then
+        remote.step()  # any instruction that stops here has read the word after one step
         remote.write_memory(self._address, self._data)
         self.stops += 1
 

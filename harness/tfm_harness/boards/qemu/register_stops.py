@@ -1,4 +1,4 @@
-"""Standing between the emulated CPU and a device's registers: every access is seen, and what is read can be changed."""
+"""Intercepts the emulated CPU's accesses to a device's registers: a test sees each one and can change what is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["RegisterStops", "transfer"]
 class RegisterStops(Stops):
     """While the block runs, the CPU stops at each access to one of the words.
 
-    `on_access` is told of it, in a thread of its own; for a read it returns what the CPU shall have read.
+    `on_access` gets the access, in a thread of its own; for a read it returns the value that the CPU shall read.
 
     Raises (when the block is entered):
         InfrastructureError: kind ``gdbstub``: QEMU opens no debugger port, or does not answer on it.
@@ -64,7 +64,7 @@ def transfer(code: bytes) -> tuple[bool, int]:
     """Whether a Thumb instruction stores a word, or loads one, and which register (DDI 0553, C2.4: LDR, STR).
 
     Raises:
-        GdbRemoteError: neither.
+        GdbRemoteError: it does neither.
     """
     first, second = int.from_bytes(code[:2], "little"), int.from_bytes(code[2:4], "little")
     if first >> 12 == 0b0110:  # STR, LDR (immediate), T1

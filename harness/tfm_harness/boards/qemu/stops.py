@@ -1,4 +1,4 @@
-"""Stopping the emulated CPU at chosen places while a test talks to the firmware, and looking at it."""
+"""Stops the emulated CPU at chosen places while a test talks to the firmware, and shows its state."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["MOST_STOPS", "Stops"]
 
 MOST_STOPS: Final = 10_000
-"""A firmware that polls one of the places would otherwise be stopped without end."""
+"""Most stops in one block. Without a limit, firmware that polls one of the places would be stopped for ever."""
 
 _LONGEST_WAIT: Final = 10.0  # seconds; the thread is woken when the block ends
 
 
 class Stops(abc.ABC):
-    """For a block: QEMU's debugger port is opened, places are set, and a thread of its own follows the CPU.
+    """For the block, opens QEMU's debugger port, sets the places, and follows the CPU in a thread of its own.
 
     Raises (when the block is entered):
         InfrastructureError: kind ``gdbstub``: QEMU opens no debugger port, or does not answer on it.
@@ -43,21 +43,21 @@ class Stops(abc.ABC):
 
     @property
     def remote(self) -> GdbRemote:
-        """The debugger port. Only inside of the block."""
+        """The debugger port. Only inside the block."""
         assert self._remote is not None  # noqa: S101 - inside of the block
         return self._remote
 
     @abc.abstractmethod
     def _set(self, remote: GdbRemote) -> None:
-        """Set the places. The CPU stands."""
+        """Set the places. The CPU is stopped."""
 
     @abc.abstractmethod
     def _stopped(self, remote: GdbRemote) -> None:
-        """The CPU came to stand at one of them, and will go on after this."""
+        """Handle a stop at one of the places; the CPU continues afterwards."""
 
     @abc.abstractmethod
     def _forget(self, remote: GdbRemote) -> None:
-        """Forget the places and hang up. Never raises."""
+        """Remove the places and disconnect. Never raises."""
 
     def __enter__(self) -> Self:
         with self._machine.worked:

@@ -1,4 +1,4 @@
-"""The first byte after a boot: QEMU 7.2 holds it back until its main loop is woken."""
+"""QEMU 7.2 holds back the first byte after a boot until its main loop is woken; this module wakes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GIVE_UP: Final = 60.0
 
 
 class Waker:
-    """Wakes the emulator after what was first written to a UART since a boot.
+    """Wakes the emulator after the first write to a UART since a boot.
 
     QEMU asks a UART whether it can receive only when its main loop runs, and firmware that switches its receiver
     on does not make it run. Any monitor command does.
@@ -32,17 +32,18 @@ class Waker:
     def __init__(self, machine: Machine, consoles: Mapping[str, StreamConsole]) -> None:
         self._machine = machine
         self._consoles = consoles
-        # Consoles not yet written to since the boot, with how many writes had begun when it was told.
+        # Consoles without a write since the boot, each with the number of its writes when the boot was reported.
         self._unheard: dict[str, int] = {}
 
     def booted(self, consoles: Iterable[str]) -> None:
-        """The board has been reset; these consoles have heard nothing yet."""
+        """Note that the board has been reset: nothing was written to these consoles since."""
         self._unheard.update({name: self._consoles[name].writes for name in consoles})
 
     def wrote(self, name: str) -> None:
-        """Something was written to a console.
+        """Note a write to a console.
 
-        What began before the boot was told may have reached the boot before: then it is the next one that is held back.
+        A write that began before the boot was reported may have reached the earlier boot. Then QEMU holds back the next
+        write, so that the console stays on the list.
         """
         before = self._unheard.get(name)
         if before is not None:
@@ -51,19 +52,19 @@ class Waker:
             self.wake()
 
     def wake(self) -> None:
-        """Wake the emulator until all that was written is taken in (returns at once).
+        """Wake the emulator until it has taken in everything that was written (returns at once).
 
-        The firmware may speak long before it listens, so its own output tells nothing.
+        The firmware may print long before it listens, so its output does not show that it listens.
         """
         self._machine.repeat(self._pokes())
 
     def _pokes(self) -> Iterator[float]:
-        """Each gives the seconds until the next one."""
+        """Wake the emulator once for each item; the item is the number of seconds until the next one."""
         pause = _FIRST_PAUSE
         end = time.monotonic() + _GIVE_UP
         while time.monotonic() < end:
             consoles = list(self._consoles.values())
-            # The host cannot see what a multiplexer holds, so it asks it to deliver for as long as a boot may take.
+            # The host cannot see which bytes a multiplexer holds, so it asks for delivery as long as a boot may take.
             knocked = [console.knock() for console in consoles]
             unread = any(console.unread_by_peer() for console in consoles)
             if unread:

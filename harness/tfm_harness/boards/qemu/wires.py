@@ -1,4 +1,4 @@
-"""What lies between the harness and a QEMU process: one wire for each console, and one for the monitor."""
+"""The wires between the harness and a QEMU process: one for each console, and one for the monitor."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tfm_harness.console.transport import SocketTransport, Transport
 
 __all__ = ["Wires", "roomy_pair", "roomy_pipe"]
 
-_ROOM: Final = 1 << 22  # bytes of a socket; the host's own limit is often less
-_PIPE_ROOM: Final = 1 << 20  # bytes of a pipe; what Linux allows everybody (fs.pipe-max-size)
+_ROOM: Final = 1 << 22  # bytes; the host's own limit for sockets is often less
+_PIPE_ROOM: Final = 1 << 20  # bytes; the pipe size that Linux allows every user (fs.pipe-max-size)
 
 
 def roomy_pair() -> tuple[socket.socket, socket.socket]:
-    """Our end of a console and QEMU's, which takes as much as the host allows before anything is read.
+    """Our end of a console and QEMU's end, with as large a buffer as the host allows.
 
-    QEMU sends each byte by itself, and a byte takes 768 of the kernel's: by default there is room for 278. Where there
-    is none, firmware asks its UART again and again, which keeps a CPU of the host busy.
+    QEMU sends each byte by itself, and each takes 768 bytes of kernel memory: by default there is room for 278. When
+    there is no room, firmware polls its UART, which keeps a CPU of the host busy.
     """
     ours, theirs = socket.socketpair()
-    with contextlib.suppress(OSError):  # some kernels refuse what they do not allow, instead of giving less
+    with contextlib.suppress(OSError):  # some kernels refuse a size above their limit instead of giving less
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
     return ours, theirs
 
 
 def roomy_pipe() -> tuple[int, int]:
-    """The descriptors to read from and to write to a pipe that holds as much as the host allows."""
+    """A pipe with as large a buffer as the host allows: its reading and its writing descriptor."""
     reads, writes = os.pipe()
     with contextlib.suppress(OSError):  # where less is allowed: 64 KiB, as usual
         fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, _PIPE_ROOM)
@@ -39,14 +39,14 @@ def roomy_pipe() -> tuple[int, int]:
 
 
 class Wires:
-    """Both ends of all wires of one QEMU process, which inherits its own: nothing of them is ever on disk.
+    """Both ends of all wires of one QEMU process. QEMU inherits its ends, so that no wire is ever on disk.
 
     Args:
         consoles: names of all consoles.
         quick: the one behind the multiplexer, if any: two pipes, which are QEMU's standard input and output.
 
     Attributes:
-        consoles: our end of each console; who takes one out closes it.
+        consoles: our end of each console; the caller that takes one out must close it.
         monitor: our end of the monitor; None once it was taken.
         sockets: QEMU's descriptor of each console that is a socket.
         qmp: QEMU's descriptor of the monitor.
@@ -91,16 +91,16 @@ class Wires:
 
     @property
     def passed(self) -> list[int]:
-        """The descriptors that QEMU is told by number."""
+        """The descriptors that QEMU's command line names by number."""
         return [*self.sockets.values(), self.qmp]
 
     def hand_over(self) -> None:
-        """Close QEMU's ends, which the process has by now, or never will. Safe to call twice."""
+        """Close QEMU's ends in this process; QEMU has inherited them, or has failed to start. Safe to call twice."""
         while self._theirs:
             os.close(self._theirs.pop())
 
     def close(self) -> None:
-        """Close whatever nobody has taken out. Safe to call twice."""
+        """Close the ends that no caller has taken out. Safe to call twice."""
         self.hand_over()
         while self.consoles:
             self.consoles.popitem()[1].close()

@@ -1,4 +1,4 @@
-"""How long an emulator worked for what was asked of it beside requests and starts."""
+"""How long an emulator worked on tasks of the harness other than requests and starts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["Worked"]
 class Worked:
     """A stopwatch for blocks in which this process waits for the emulator.
 
-    Blocks inside of a block count once. Only blocks of the thread that made it count: other threads follow the CPU
-    while that one waits for an answer, which is counted where requests are.
+    Nested blocks count once. Only blocks of the thread that made the stopwatch count: other threads follow the CPU
+    while that thread waits for an answer, and the time of requests is counted elsewhere.
 
     Attributes:
         seconds: of all blocks that have ended.

@@ -20,10 +20,10 @@ _STORE = bytes.fromhex("0160")  # STR r1, [r0]
 
 
 class WriteStops(Stops):
-    """While the block runs, the CPU stops after each write to one of the words, and goes on when `on_stop` is done.
+    """While the block runs, the CPU stops after each write to one of the words, and continues when `on_stop` is done.
 
-    `on_stop` gets the number of the stop, 0 first, and runs in a thread of its own: the test goes on waiting for its
-    answer meanwhile. QEMU's debugger port is opened for the block and closed after it.
+    `on_stop` gets the number of the stop, counted from 0. It runs in a thread of its own, while the test waits for the
+    device's answer. QEMU's debugger port is opened for the block and closed after it.
 
     Raises (when the block is entered):
         InfrastructureError: kind ``gdbstub``: QEMU opens no debugger port, or does not answer on it.
@@ -35,7 +35,7 @@ class WriteStops(Stops):
         self._on_stop = on_stop
 
     def read(self, address: int, size: int) -> bytes:
-        """See `StoppedCpu`. Secure code was stopped: its view includes the secure registers."""
+        """See `StoppedCpu`. The stopped code is secure, so that its view includes the secure registers."""
         return self.remote.read_memory(address, size)
 
     def write(self, address: int, data: bytes) -> None:
