@@ -33,6 +33,21 @@ def test_quick_leaves_thorough_tests_out_and_says_which(project: Project) -> Non
     assert sorted(outcomes(project).values()) == ["not run", "not run", "passed"]
 
 
+def test_many_thorough_tests_are_counted_by_suite(project: Project) -> None:
+    project.test(
+        "import pytest\n"
+        "def test_near(device): pass\n"
+        "@pytest.mark.thorough\n"
+        "@pytest.mark.parametrize('part', range(13))\n"
+        "def test_far(device, part): pass\n"
+    )
+    result = project.run("--tfm-quick")
+    assert result.ret == 0
+    told = " ".join(result.stdout.str().split())
+    assert "not run: 13 tests marked thorough were left out of this quick run (13 mine); run.json names them" in told
+    assert list(outcomes(project).values()).count("not run") == 13
+
+
 def test_without_quick_they_run(project: Project) -> None:
     project.test(TWO)
     result = project.run()

@@ -214,7 +214,7 @@ def _not_run(terminal: pytest.TerminalReporter, tests: Sequence[TestEntry]) -> N
     words = f"not run: {len(quick)} tests marked thorough were left out of this quick run"
     if len(quick) > _LISTED:
         counted = in_words((suite, len(names)) for suite, names in suites.items())
-        _wrapped(terminal, f"{words} ({counted}); the page names them", yellow=True)
+        _wrapped(terminal, f"{words} ({counted}); run.json names them", yellow=True)
         return
     _wrapped(terminal, words, yellow=True)
     for suite, names in suites.items():
