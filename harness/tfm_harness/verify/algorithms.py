@@ -96,7 +96,7 @@ NAMES = {
 
 
 def describe(number: object) -> str:
-    """``ES256 (-7)``, or the value's own look when it names nothing known."""
+    """``ES256 (-7)``, or the value itself as text when it is no known algorithm."""
     if isinstance(number, int) and not isinstance(number, bool):
         known = ALGORITHMS.get(number)
         return f"{known.name if known else NAMES.get(number, 'unknown algorithm')} ({number})"

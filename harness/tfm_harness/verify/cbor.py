@@ -1,7 +1,7 @@
 """A strict CBOR decoder for evidence (RFC 8949); `encode` comes from `tfm_harness.verify.cbor_encoder`.
 
-What it takes: integers, byte and text strings, arrays, maps, floats, the simple values
-false, true, null and undefined. What it refuses, with the byte offset: indefinite lengths,
+It accepts integers, byte and text strings, arrays, maps, floats, the simple values
+false, true, null and undefined. It refuses, with the byte offset: indefinite lengths,
 duplicate map keys, map keys that are not integers or strings, tags (the caller reads the one
 outer tag itself), other simple values, trailing bytes, invalid UTF-8, nesting and sizes beyond
 the limits. A length is compared with the bytes that are left before anything is allocated, so
@@ -60,10 +60,10 @@ CborValue = (
 
 
 class CborError(ProductError):
-    """Bytes that are no CBOR this decoder takes.
+    """The bytes are not CBOR that this decoder accepts.
 
     Attributes:
-        rule: which rule broke: ``well-formed``, ``definite``, ``unique-keys``, ``map-keys``,
+        rule: the rule that is broken: ``well-formed``, ``definite``, ``unique-keys``, ``map-keys``,
             ``tags``, ``trailing`` or ``limits``; the suffix of the check id ``cbor.<rule>``.
         offset: byte offset in the whole message.
     """

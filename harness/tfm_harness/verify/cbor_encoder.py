@@ -10,8 +10,8 @@ __all__ = ["encode", "head"]
 def encode(value: object) -> bytes:
     """Encode deterministically (RFC 8949 s.4.2.1): shortest heads, maps in bytewise key order.
 
-    Takes None, bool, int, bytes, str, sequences and mappings (floats have no business in
-    what the harness itself encodes).
+    Accepts None, bool, int, bytes, str, sequences and mappings. The harness itself
+    encodes no floats.
 
     Raises:
         TypeError: another type.

@@ -1,10 +1,10 @@
-"""Messages of a form that was decoded before are decoded at once: evidence of one firmware differs in few bytes.
+"""A fast way for messages that look like one decoded before: messages of one firmware differ in few bytes.
 
-The decoder never looks into the content of a byte string that is no map key, and of a number of a given size it only
-asks whether a shorter form would have done. So two messages of the same length that differ in nothing but such contents
-and numbers have the same structure, and no oddity where the other one has none. A shape is a message that the decoder
-has taken, with these places. Another message that equals it everywhere else needs no decoding. Everything else (heads,
-map keys, texts, small numbers) must be equal bit by bit.
+The decoder never looks into the content of a byte string that is no map key. Of a number of a given size it only asks
+whether a shorter form is possible. So two messages of the same length that differ only in such contents and numbers
+have the same structure, and if one has no oddity, the other has none. A shape is a message that the decoder accepted,
+with the places of these contents and numbers. Another message that equals it everywhere else (heads, map keys, texts,
+small numbers) bit by bit needs no decoding.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tfm_harness.verify.cbor_encoder import head
 __all__ = ["Shape", "Shapes", "shape_of"]
 
 _MOST, _LONGEST = 16, 4096
-"""Shapes that are kept, and the longest message in bytes of which one is made."""
+"""The number of shapes that are kept, and the size in bytes of the longest message of which a shape is made."""
 _MOST_PATIENCE = 1024
 _Make = Callable[[bytes], Any]
 
 
 class _OddError(Exception):
-    """A number in a longer form than needed: the careful decoder says so."""
+    """A number has a longer form than needed; the careful decoder must report it."""
 
 
 @dataclass(slots=True)
@@ -32,10 +32,10 @@ class Shape:
     """What messages of one form share.
 
     Attributes:
-        mask: a number with all bits set that must be equal; a message is taken as a number, little endian.
-        fixed: these bits.
-        make: makes the value of a message.
-        patience: messages of this length that may come without this shape before it is given up for theirs.
+        mask: a number that has 1 at all bits that must be equal; the message is read as one little-endian number.
+        fixed: the values of these bits.
+        make: makes the decoded value of a message.
+        patience: after so many messages of this length with other shapes, a newer shape replaces this one.
     """
 
     mask: int
@@ -46,13 +46,13 @@ class Shape:
 
 
 class Shapes:
-    """The shapes seen last, one for each length. Threads may share them: at worst a shape is made twice."""
+    """The latest shapes, one for each message length. Threads may share them: at worst a shape is made twice."""
 
     def __init__(self) -> None:
         self._by_length: dict[int, Shape] = {}
 
     def decode(self, message: bytes) -> Any:  # noqa: ANN401 - a CBOR value
-        """The value of a message of a known shape, which has no oddities; None of any other."""
+        """The decoded value when the shape is known (such a message has no oddities); else None."""
         shape = self._by_length.get(len(message))
         if shape is None:
             return None
@@ -65,7 +65,7 @@ class Shapes:
         return None
 
     def learn(self, message: bytes, value: object) -> None:
-        """Keep the shape of a message that the decoder has taken, without oddities, as `value`."""
+        """Keep the shape of a message that the decoder accepted without oddities and decoded to `value`."""
         if len(message) > _LONGEST:
             return
         before = self._by_length.get(len(message))
@@ -74,7 +74,7 @@ class Shapes:
         shape = shape_of(message, value)
         if shape is None:
             return
-        if before is not None:  # messages of many shapes: to make one for each would only cost time
+        if before is not None:  # the messages have many shapes: to make each of these would only cost time
             shape.patience = min(2 * before.patience, _MOST_PATIENCE)
         elif len(self._by_length) >= _MOST:
             self._by_length.clear()
@@ -82,7 +82,7 @@ class Shapes:
 
 
 def shape_of(message: bytes, value: object) -> Shape | None:
-    """The shape of a message without oddities that decodes to `value`; None where there is none to be had."""
+    """The shape of a message without oddities that decodes to `value`; None when no shape can be made of it."""
     free: list[tuple[int, int]] = []
     made = _walk(message, value, 0, free)
     if made is None or made[0] != len(message):
@@ -95,7 +95,7 @@ def shape_of(message: bytes, value: object) -> Shape | None:
 
 
 def _walk(message: bytes, value: object, at: int, free: list[tuple[int, int]]) -> tuple[int, _Make] | None:
-    """Where the value that begins at `at` ends, and what makes it; places that may differ go to `free`."""
+    """The end of the value that begins at `at`, and a function that makes it; places that may differ go to `free`."""
     if isinstance(value, bytes):
         start = at + len(head(2, len(value)))
         stop = start + len(value)
@@ -112,7 +112,7 @@ def _walk(message: bytes, value: object, at: int, free: list[tuple[int, int]]) -
 
 
 def _fixed_size(value: object) -> int | None:
-    """Bytes of a map key, a text or a truth value in its shortest form; None of anything else."""
+    """The size in bytes of a map key, a text or a simple value in its shortest form; None for anything else."""
     if value is None or isinstance(value, bool):
         return 1
     if isinstance(value, int):

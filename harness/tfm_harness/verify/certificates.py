@@ -104,7 +104,7 @@ def _load(der: bytes) -> x509.Certificate | str:
         certificate = x509.load_der_x509_certificate(der)
         if certificate.version is not x509.Version.v3:
             return f"version {certificate.version.name}"
-        # These parse on first use: everything that can be refused is refused here.
+        # The library parses these on first use: read them here, so that errors are raised here.
         _ = (certificate.subject, certificate.issuer, certificate.extensions, certificate.public_key())
         _ = (certificate.serial_number, certificate.not_valid_before_utc, certificate.not_valid_after_utc)
     except DerError as error:
@@ -115,7 +115,7 @@ def _load(der: bytes) -> x509.Certificate | str:
 
 
 def _check_strict(der: bytes) -> None:
-    """Refuse what a general library passes over (RFC 5280 s.4.1: certificates are DER).
+    """Refuse encodings that a general library accepts although they are not DER (RFC 5280 s.4.1).
 
     Raises:
         DerError: some of it is no DER, or a bit string that holds octets has bits that are not used.

@@ -88,9 +88,9 @@ def _listed(value: object) -> str:
 
 
 _ABSENT = object()
-"""In place of a claim's value: no rule of a value holds for it."""
+"""Stands for the value of a claim that is absent: it breaks every rule about values."""
 
-# Most tokens keep all rules. Each group below is recorded at once then, and singly where one of them is broken.
+# Most tokens keep all rules. If all rules of a group hold, they are recorded together, else one by one.
 _NONCE_RULES = (check.NONCE_SIZE, check.CHALLENGE_GIVEN, check.NONCE_CHALLENGE)
 _IDENTITY_RULES = (
     check.INSTANCE_ID_FORMAT, check.IMPLEMENTATION_ID_SIZE, check.DUMMY_IMPLEMENTATION_ID, check.CLIENT_ID_RANGE,

@@ -32,7 +32,7 @@ class ExpectedComponent:
         measurement: hash of the image, 32, 48 or 64 bytes.
         signer_ids: accepted hashes of the signing key; empty: not compared.
         version: ``major.minor.revision``; None: not compared.
-        name: what people call the image.
+        name: the image's name, for people.
     """
 
     type: str | None

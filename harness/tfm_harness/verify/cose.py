@@ -1,11 +1,11 @@
 """COSE_Sign1 and COSE_Mac0 (RFC 9052), strictly: the envelope of tokens and results.
 
-The steps are apart because a PSA token's key is found by a claim inside the payload
+These are separate steps because a PSA token's key is found by a claim inside the payload
 (RFC 9783 s.5.1.3): `parse` splits the message, `check_headers` judges the headers and gives
 the algorithm, `check_signature` verifies. `verify_cose` does all three.
 
 The algorithm comes from the protected header only, must be allow-listed and must belong to
-the key's curve. Signature bytes identify nothing: (r, n-s) verifies wherever (r, s) does.
+the key's curve. Signature bytes do not identify a message: if (r, s) verifies, (r, n-s) verifies as well.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def signed_by(message: CoseMessage, key: VerificationKey, algorithm: Algorithm, 
 
 
 def holds(key: VerificationKey, structure: bytes, signature: bytes, algorithm: Algorithm) -> bool:
-    """Whether a signature or MAC of the right form is one over `structure` (see `to_be_signed`) by `key`."""
+    """Whether a signature or MAC of the right form was made with `key` over `structure` (see `to_be_signed`)."""
     return not _signature_problem(signature, algorithm) and verifies(key, structure, signature, algorithm)
 
 
@@ -167,7 +167,7 @@ def _signature_problem(signature: bytes, algorithm: Algorithm) -> str:
         return f"{len(signature)} bytes{der}"
     if curve is None:
         return ""
-    # Big endian numbers of the same length are in the order of their bytes.
+    # Big-endian numbers of the same length compare as their bytes do.
     half, zero, order = curve.size, curve.zero_bytes, curve.order_bytes
     if not zero < signature[:half] < order:
         return "r is zero or not below the group order"
@@ -177,7 +177,7 @@ def _signature_problem(signature: bytes, algorithm: Algorithm) -> str:
 
 
 def verifies(key: VerificationKey, structure: bytes, signature: bytes, algorithm: Algorithm) -> bool:
-    """Whether `key` verifies a MAC, or a signature as COSE and JOSE have it: r and s, of `Algorithm.size` bytes."""
+    """Whether `key` verifies a MAC, or a signature in the form of COSE and JOSE: r || s, `Algorithm.size` bytes."""
     if isinstance(key, SymmetricKey):
         return hmac.compare_digest(hmac.digest(key.secret, structure, algorithm.hash.name), signature)
     try:

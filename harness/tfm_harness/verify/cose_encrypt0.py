@@ -1,6 +1,6 @@
 """COSE_Encrypt0 (RFC 9052 s.5.2) with AES-GCM (RFC 9053 s.4.1), strictly: encrypted results and stored objects.
 
-Nothing of a message is believed before its tag verifies; of one that does not verify no plaintext is given.
+No part of a message is trusted before its tag verifies. If the tag does not verify, no plaintext is returned.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class EncryptedMessage:
     Attributes:
         protected_raw: the protected header's bytes, as authenticated.
         protected, unprotected: the two header buckets.
-        ciphertext: with the tag behind it.
+        ciphertext: the ciphertext, followed by the tag.
         oddities: legal but unusual encodings.
         size: bytes of the whole message.
     """
@@ -50,7 +50,7 @@ class EncryptedMessage:
 
     @property
     def nonce(self) -> bytes | None:
-        """The IV of the one bucket that has one; None where there is none, or it has no 12 bytes."""
+        """The IV, from the one bucket that has it; None when there is none or it is not 12 bytes long."""
         found = [bucket[5] for bucket in (self.protected, self.unprotected) if 5 in bucket]
         if len(found) != 1 or not isinstance(found[0], bytes) or len(found[0]) != _NONCE_SIZE:
             return None
@@ -94,7 +94,7 @@ def parse_encrypted(data: bytes, *, max_size: int = cbor.MAX_SIZE, rest: bool = 
 
 
 def enc_structure(message: EncryptedMessage, external_aad: bytes = b"") -> bytes:
-    """The Enc_structure (RFC 9052 s.5.3): what AES-GCM authenticates beside the ciphertext."""
+    """The Enc_structure (RFC 9052 s.5.3): the data that AES-GCM authenticates in addition to the ciphertext."""
     raw = message.protected_raw if message.protected else b""
     return b"".join((b"\x83\x68Encrypt0", cbor.head(2, len(raw)), raw, cbor.head(2, len(external_aad)), external_aad))
 
@@ -121,7 +121,7 @@ def decrypt_cose(
         rest: whether bytes may follow the message.
 
     Returns:
-        The message, None where there is none; and its plaintext, None unless it is authentic.
+        The message (None when the bytes are no such message), and its plaintext (None unless it is authentic).
     """
     judge = Judge(report, subject)
     try:

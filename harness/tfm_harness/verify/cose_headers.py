@@ -21,7 +21,7 @@ def check_headers(
     """Judge both header buckets; the algorithm to verify with, or None."""
     protected, unprotected = message.protected, message.unprotected
     if not unprotected and len(protected) == 1 and type(protected.get(1)) is int:
-        judge.passed_all(_HEADER_RULES)  # nothing but an algorithm: no rule can be broken
+        judge.passed_all(_HEADER_RULES)  # the headers hold only an algorithm: no rule can be broken
     else:
         check_buckets(protected, unprotected, judge)
     if 1 not in protected:
@@ -45,7 +45,7 @@ def check_buckets(
     unprotected: dict[int | str | bytes, cbor.CborValue],
     judge: Judge,
 ) -> None:
-    """Judge what the two buckets hold beside the algorithm."""
+    """Judge all parameters of the two buckets except the algorithm."""
     bad = [label for bucket in (protected, unprotected) for label in bucket if isinstance(label, bytes)]
     judge.judge(check.HEADER_LABELS, not bad, expected="integer or text", seen=f"byte string label(s) {bad}"[:120])
     if unprotected:

@@ -40,7 +40,10 @@ _STRUCTURAL = (
 
 
 def _usual_starts() -> dict[bytes, tuple[int, bytes, int, int, int]]:
-    """Messages up to the payload: the tag, the protected header, the algorithm, its signature's size, where it ends."""
+    """By the usual beginnings of messages: tag, protected header, algorithm, signature size, size of the beginning.
+
+    A beginning is everything before the payload, of a message whose headers hold only the algorithm.
+    """
     starts = {}
     for number, algorithm in ALGORITHMS.items():
         tag, protected = MAC0 if algorithm.is_mac else SIGN1, cbor.encode({1: number})
@@ -54,7 +57,7 @@ _USUAL = (check.PREFERRED, check.MAP_ORDER)
 
 
 class EnvelopeError(ProductError):
-    """Bytes that are no COSE message this verifier takes; `check` says which rule broke."""
+    """The bytes are not a COSE message that this verifier accepts; `check` is the rule that is broken."""
 
     def __init__(self, broken: Check, *, expected: str, seen: str, offset: int) -> None:
         super().__init__(
@@ -105,7 +108,7 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
     """
     if len(data) > max_size:
         raise cbor.CborError("limits", 0, f"{len(data)} bytes, more than the limit of {max_size}")
-    data = bytes(data)  # a bytearray would make values that are not bytes
+    data = bytes(data)  # slices of a bytearray would not be bytes
     usual = _parse_usual(data)
     if usual is not None:
         return usual
@@ -141,9 +144,9 @@ def parse(data: bytes, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage:
 
 
 def _parse_usual(data: bytes) -> CoseMessage | None:
-    """A message as nearly every device makes it: no header but an algorithm, no length longer than needed.
+    """The parts of a message in the usual form: the only header is the algorithm, every length has its shortest form.
 
-    None of any other, which goes the careful way.
+    None for any other message: `parse` then splits it with all checks.
     """
     known = _USUAL_STARTS.get(data[:7]) or _USUAL_STARTS.get(data[:8])
     if known is None:
@@ -172,7 +175,7 @@ def byte_string(
 
     Raises:
         CborError: the encoding is refused.
-        EnvelopeError: another type; `broken` is the rule.
+        EnvelopeError: the value has another type; `broken` is the rule that this breaks.
     """
     at = pos
     major, length, pos = cbor.read_head(data, pos, end, odd)
@@ -187,7 +190,7 @@ def byte_string(
 def header_map(
     data: bytes, start: int, end: int, odd: list[cbor.Oddity], *, broken: Check = check.STRUCTURE
 ) -> dict[int | str | bytes, cbor.CborValue]:
-    """The protected header that is encoded in these bytes. Raises as `byte_string`."""
+    """The protected header that is encoded in these bytes. Raises the errors of `byte_string`."""
     if data[start] >> 5 not in {5, 6}:
         seen = cbor.type_names[data[start] >> 5]
         raise EnvelopeError(broken, expected="a map in the protected header", seen=seen, offset=start)
@@ -201,7 +204,7 @@ def header_map(
 def unprotected_map(
     data: bytes, pos: int, end: int, odd: list[cbor.Oddity], *, broken: Check = check.STRUCTURE
 ) -> tuple[dict[int | str | bytes, cbor.CborValue], int]:
-    """The unprotected header that begins at `pos`, and where it ends. Raises as `byte_string`."""
+    """The unprotected header that begins at `pos`, and where it ends. Raises the errors of `byte_string`."""
     if pos < end and data[pos] >> 5 not in {5, 6}:
         seen = cbor.type_names[data[pos] >> 5]
         raise EnvelopeError(broken, expected="a map as unprotected header", seen=seen, offset=pos)
@@ -212,7 +215,7 @@ def unprotected_map(
 
 
 def record_parse(data: bytes, judge: Judge, *, max_size: int = cbor.MAX_SIZE) -> CoseMessage | None:
-    """`parse`, with the outcome as findings; None when there is no message to judge."""
+    """Call `parse` and record its outcome as findings; None when there is no message to judge."""
     try:
         message = parse(data, max_size=max_size)
     except cbor.CborError as error:
@@ -229,7 +232,7 @@ def record_parse(data: bytes, judge: Judge, *, max_size: int = cbor.MAX_SIZE) ->
 def decode_payload(
     message: CoseMessage, is_map: Check, judge: Judge
 ) -> tuple[dict[int | str | bytes, cbor.CborValue], tuple[cbor.Oddity, ...]] | None:
-    """The map that a message carries, with what is unusual in its encoding; None when it is none, which is a finding.
+    """The map in a message's payload, and the oddities of its encoding; None, with a finding, when it is no map.
 
     Args:
         message: from `record_parse`.
@@ -267,5 +270,5 @@ def record_oddities(oddities: tuple[cbor.Oddity, ...], judge: Judge) -> None:
 
 
 def not_verified(judge: Judge, why: str) -> None:
-    """Record that no signature was verified: whatever else holds, this is no evidence."""
+    """Record that no signature was verified: without one, nothing in the message is evidence."""
     judge.failed(check.SIGNATURE, expected="a signature that verifies", seen=f"not verified: {why}")

@@ -46,12 +46,12 @@ class CertificationRequest:
         version: 0 for v1.
         subject: short names (or OIDs) and texts, in order.
         subject_problem: what is wrong with the subject's encoding, or empty.
-        key: the key it asks a certificate for; None when it is no usable one.
-        key_problem: why not.
+        key: the key for which a certificate is requested; None when it cannot be used.
+        key_problem: why the key cannot be used, or empty.
         algorithm: OID of the signature algorithm.
-        parameters: its parameters as DER, empty when absent (as RFC 5758 s.3.2 wants).
+        parameters: its parameters as DER; empty when absent, as RFC 5758 s.3.2 requires.
         attributes: OIDs of the attributes; None when the field is missing.
-        extension_problems: what is wrong with the extensions asked for.
+        extension_problems: what is wrong with the requested extensions.
         signature: the signature, DER ECDSA-Sig-Value.
     """
 
@@ -76,7 +76,7 @@ def parse_csr(data: bytes) -> CertificationRequest:
     """Parse one DER CertificationRequest.
 
     Raises:
-        DerError: the structure is broken; what can be judged apart is left to `verify_csr`.
+        DerError: the structure is broken. Problems inside a whole structure are left to `verify_csr`.
     """
     if len(data) > MAX_CSR:
         raise DerError(0, f"{len(data)} bytes, more than the limit of {MAX_CSR}")
@@ -184,7 +184,7 @@ def verify_csr(
 
     Args:
         der: the request (decode PEM first).
-        expected_key: the key the device is known to use; its curve is the one required, else P-256.
+        expected_key: the key that the device is known to use; its curve is required. Without it, P-256 is required.
         expected_cn: the device's UUID as text.
         expected_ou: the organizational unit that names the key's purpose.
         report: gets the findings.

@@ -1,4 +1,4 @@
-"""The extensions that a certification request asks for (RFC 2985 s.5.4.2): which of them no CA should grant."""
+"""The extensions that a certification request asks for (RFC 2985 s.5.4.2), and those that no CA should grant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def extension_problems(element: Element) -> list[str]:
     """What is wrong with one Extensions value.
 
     Raises:
-        DerError: it is no such value, or no DER.
+        DerError: the bytes are no Extensions value, or not DER.
     """
     problems: list[str] = []
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""What a debug probe may do on a device: the port's own words, and a read that is really tried. Pure.
+"""What a debug probe may do on a device, from the port's registers and from reads that were really tried. Pure.
 
 Source: Arm DDI 0553 (Armv8-M), DAUTHSTATUS (0xE000EFB8) and DHCSR (0xE000EDF0): DAUTHSTATUS has two bits each for
 non-secure invasive (1:0), non-secure non-invasive (3:2), secure invasive (5:4) and secure non-invasive debug (7:6);
@@ -39,7 +39,7 @@ debug, decommissioned (RFC 9783 s.4.3.1). In 0x30, secured, and 0x40, non-PSA Ro
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """DAUTHSTATUS, taken apart: each field 0 to 3."""
+    """The fields of DAUTHSTATUS, each from 0 to 3."""
 
     nonsecure_invasive: int
     nonsecure_noninvasive: int
@@ -67,10 +67,10 @@ class DebugPort:
 
     Attributes:
         dauthstatus, dhcsr: the two registers' values; None where the probe could not read them.
-        reads: for each secure address that was tried the word read there; None where the read was refused.
-        readable: whether a non-secure address was read, to show that the probe works.
+        reads: the word that was read at each secure address that was tried; None where the read was refused.
+        readable: whether a non-secure address could be read, which shows that the probe works.
         disabled: the part's access port answers, and says that it makes no transfers at all (CSW.DeviceEn is 0).
-        not_zero: those of the addresses whose words are known not to be zero.
+        not_zero: those of the addresses at which the word is known not to be zero.
     """
 
     dauthstatus: int | None
@@ -82,23 +82,23 @@ class DebugPort:
 
     @property
     def shown(self) -> dict[int, int]:
-        """What was read of secure memory. Zeros are no reading: what keeps a debugger out may answer with them."""
+        """The words that were read of secure memory, without zeros: hardware that blocks a debugger may answer zero."""
         return {at: word for at, word in self.reads.items() if word}
 
     @property
     def tells(self) -> bool:
-        """Whether the reads tell open from closed: zeros alone, where zeros may stand, do not."""
+        """Whether the reads show that the port is open or closed. Zeros where memory may hold zeros show nothing."""
         refused = any(word is None or (word == 0 and at in self.not_zero) for at, word in self.reads.items())
         return refused or bool(self.shown)
 
     @property
     def authentication(self) -> Authentication | None:
-        """The first register, taken apart."""
+        """The fields of DAUTHSTATUS; None when it could not be read."""
         return None if self.dauthstatus is None else Authentication.parse(self.dauthstatus)
 
     @property
     def secure_debug(self) -> bool | None:
-        """DHCSR.S_SDE."""
+        """Whether DHCSR.S_SDE is set; None when the register could not be read."""
         return None if self.dhcsr is None else bool(self.dhcsr & _S_SDE)
 
 
@@ -150,7 +150,7 @@ def check_debug_port(port: DebugPort, lifecycle: int, report: Report, *, subject
 def places_to_read(
     regions: Sequence[tuple[int, int]], loaded: Sequence[tuple[int, bytes]]
 ) -> tuple[tuple[int, ...], frozenset[int]]:
-    """Where to read secure memory, so that memory which hides behind zeros can be told from memory that holds zeros.
+    """The addresses to read in secure memory, which tell memory that is hidden (reads as zeros) from memory of zeros.
 
     Args:
         regions: begin and size of each region.

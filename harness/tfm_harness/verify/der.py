@@ -1,6 +1,6 @@
 """A strict reader of DER (X.690 s.10), for structures that general libraries refuse as a whole.
 
-Tells *what* is wrong and where, so that a signing request that OpenSSL takes and
+It says *what* is wrong and where, so that a signing request that OpenSSL accepts and
 `cryptography` refuses gets a finding instead of an exception.
 """
 
@@ -30,7 +30,7 @@ STRING_TYPES = {0x0C: "UTF8String", 0x13: "PrintableString", 0x16: "IA5String"}
 
 
 class DerError(ProductError):
-    """Bytes that are no strict DER, at a byte offset of the whole structure."""
+    """The bytes are not strict DER, at a byte offset of the whole structure."""
 
     def __init__(self, offset: int, message: str) -> None:
         super().__init__(message, kind="der", where=f"byte {offset}")
@@ -58,7 +58,7 @@ class Element:
         return self.data[self.start : self.end]
 
     def require(self, tag: int, what: str) -> Element:
-        """This element, when it has the tag.
+        """This element, if it has the tag.
 
         Raises:
             DerError: it has another.
@@ -69,10 +69,10 @@ class Element:
 
 
 def ecdsa_signature(halves: bytes) -> bytes:
-    """Ecdsa-Sig-Value (RFC 3279 s.2.2.3) of r and s, which are two unsigned numbers of one length, big endian."""
+    """Ecdsa-Sig-Value (RFC 3279 s.2.2.3) of a signature r || s: two unsigned big-endian numbers of the same length."""
     half = len(halves) // 2
     r, s = halves[:half].lstrip(b"\x00"), halves[half:].lstrip(b"\x00")
-    if r[:1] >= b"\x80" or not r:  # DER's numbers have a sign
+    if r[:1] >= b"\x80" or not r:  # integers in DER have a sign
         r = b"\x00" + r
     if s[:1] >= b"\x80" or not s:
         s = b"\x00" + s
@@ -190,7 +190,7 @@ def read_set(element: Element, what: str) -> list[Element]:
 
 
 def read_string(element: Element) -> tuple[str, str]:
-    """The text of a string element, and what is wrong with it: its type, its alphabet, nothing to print."""
+    """The text of a string element, and what is wrong with its type, its alphabet or its content (not printable)."""
     name = STRING_TYPES.get(element.tag)
     text = element.content.decode("utf-8", errors="replace")
     if name is None:

@@ -1,6 +1,6 @@
-"""Whether a whole structure is DER and nothing looser (X.690 s.8 to s.11): every element of it, to the last bit.
+"""Checks that a whole structure is strict DER (X.690 s.8 to s.11): every element of it, to the last bit.
 
-General libraries read some BER: a changed bit that they pass over would leave a certificate valid.
+General libraries also accept some BER: a certificate with a changed bit that they ignore would stay valid.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _GENERALIZED = re.compile(rb"[0-9]{14}Z")
 
 
 def check_der(data: bytes, what: str, *, texts: bool = True) -> Element:
-    """The one element that `data` is, every element in it checked.
+    """The one element that `data` holds, after every element inside it was checked.
 
     Args:
         data: the encoding.
@@ -39,7 +39,7 @@ def check_der(data: bytes, what: str, *, texts: bool = True) -> Element:
 
 
 def whole_octets(element: Element, what: str) -> bytes:
-    """The octets of a BIT STRING that holds whole ones: a signature, a public key (RFC 5280 s.4.1.1.3, s.4.1.2.7).
+    """The octets of a BIT STRING that holds whole octets: a signature, a public key (RFC 5280 s.4.1.1.3, s.4.1.2.7).
 
     Raises:
         DerError: another tag, or bits that are not used.
@@ -120,7 +120,7 @@ def _time(form: re.Pattern[bytes]) -> Callable[[Element], None]:
 
 
 def _text(element: Element) -> None:
-    """The alphabet of the string's type; whether its words are right is another check's question."""
+    """Check the alphabet of the string's type; other checks judge what the text says."""
     content, name = element.content, asn1.STRING_TYPES.get(element.tag, "")
     text = content.decode("utf-8", errors="replace")
     wrong = "\ufffd" in text if name == "UTF8String" else not text.isascii()
@@ -129,7 +129,7 @@ def _text(element: Element) -> None:
 
 
 def _any(_: Element) -> None:
-    """Any octets: OCTET STRING, and the old string types of X.520, which only a CA's name has."""
+    """Accept any octets: OCTET STRING, and the old string types of X.520, which only a CA's name has."""
 
 
 def _integer(element: Element) -> None:

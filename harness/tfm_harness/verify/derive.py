@@ -1,4 +1,4 @@
-"""The reference firmware's identity: what a host that knows the HUK may trust.
+"""The reference firmware's identity: the keys that a host can derive, and trust, when it knows the HUK.
 
 The rules are those of docs/protocol.md, "Identity": HKDF-SHA256 (RFC 5869) with the salt
 ``tfm-harness-reference``, private scalars by the rule of PSA Crypto API 1.1
@@ -45,7 +45,7 @@ HUK_SIZE = 32
 
 @dataclass(frozen=True, slots=True)
 class ReferenceIdentity:
-    """What follows from one hardware unique key: three public keys and a UUID."""
+    """The identity that is derived from one hardware unique key: three public keys and a UUID."""
 
     iak: PublicKey
     result: PublicKey
@@ -111,7 +111,7 @@ def reference_symmetric_key(huk: bytes, role: str) -> bytes:
 
 
 def derive_reference_keys(huk: bytes) -> ReferenceIdentity:
-    """What to trust on the board with this hardware unique key (32 bytes).
+    """The public keys and the UUID of the board with this hardware unique key (32 bytes).
 
     Raises:
         ConfigError: a wrong length.
@@ -128,11 +128,11 @@ def derive_reference_keys(huk: bytes) -> ReferenceIdentity:
 
 
 def boot_seed(entropy: bytes, boots: int) -> bytes:
-    """The boot seed (32 bytes) of boot number `boots` (0 first) since the cold boot with `entropy`."""
+    """The boot seed (32 bytes) of boot number `boots`, counted from 0 at the cold boot that had `entropy`."""
     prk = _extract(BOOT_SEED_SALT, entropy)
     return next(_expand(prk, boots.to_bytes(4, "little")))
 
 
 def random_seed(entropy: bytes, boots: int) -> bytes:
-    """What seeds the random generator (32 bytes) in boot number `boots`: a secret, unlike the boot seed."""
+    """The seed of the random generator (32 bytes) in boot number `boots`; unlike the boot seed, it is a secret."""
     return next(_expand(_extract(RANDOM_SALT, entropy), boots.to_bytes(4, "little")))

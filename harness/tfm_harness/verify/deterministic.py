@@ -1,7 +1,7 @@
-"""Deterministic ECDSA, where the host knows the private key: each signature is the one RFC 6979 gives.
+"""Deterministic ECDSA where the host knows the private key: each signature must be the one that RFC 6979 gives.
 
-Only for virtual boards, whose keys the harness itself made. A secret number k that is short, biased or repeated
-gives another signature, and so shows in the first one.
+This is only for virtual boards, whose keys the harness itself made. If the secret number k is short, biased or
+repeated, the signature is another one, so the first signature already shows it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ def secret_number(record: SignatureRecord, private: int) -> int:
 
 
 def what_time_may_follow(record: SignatureRecord, private: int | None) -> dict[str, int]:
-    """What the time of a P-256 signature follows in implementations that leak it, by name.
+    """By name, the numbers on which the time of a P-256 signature depends in implementations that leak.
 
-    The digest's bits always; where the private scalar is known, the secret number's length (Minerva, CHES 2020: each
-    leading zero bit saves a round), its bits, and the bits that scalar and digest share.
+    Always the digest's bits. Where the private scalar is known, also the secret number's length (Minerva, CHES 2020:
+    each leading zero bit saves a round), its bits, and the bits that scalar and digest share.
     """
     digest = int.from_bytes(record.digest, "big")
     found = {"digest's one bits": digest.bit_count(), "digest's length": digest.bit_length()}
     if private is not None:
         k = secret_number(record, private)
         found["secret number's length"] = k.bit_length()
-        # Where the device shows n - s for s, what follows from the signature is n - k.
+        # If the device outputs n - s in place of s, the number that follows from the signature is n - k.
         found["length of n - k"] = (P256.order - k).bit_length()
         found["secret number's one bits"] = k.bit_count()
         found["one bits of key and digest"] = (private & digest).bit_count()
@@ -50,7 +50,7 @@ def check_rfc6979(
     signature = key.sign(record.digest, ec.ECDSA(Prehashed(hashes.SHA256()), deterministic_signing=True))
     r, s = decode_dss_signature(signature)
     made = (int.from_bytes(record.r, "big"), int.from_bytes(record.s, "big"))
-    # (r, n - s) verifies as well, and comes from n - k: no other secret number.
+    # (r, n - s) verifies as well; it comes from n - k, so its secret number is not a new one.
     held = made in {(r, s), (r, P256.order - s)}
     seen = ""
     if not held:

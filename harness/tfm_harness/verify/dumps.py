@@ -1,9 +1,9 @@
-"""Hex dumps of tools, debuggers and firmware logs. Every line must be one, and the offsets must follow each other.
+"""Hex dumps of tools, debuggers and firmware logs. Every line must belong to the dump, and the offsets must be in step.
 
-Read are xxd, ``hexdump -C``, ``od -t x1``, certutil, Wireshark, PowerShell's Format-Hex, the logs of Zephyr and
-ESP-IDF, Zephyr's shell, OpenSSL, Mbed TLS, U-Boot (``md.b``), J-Link (``mem8``), OpenOCD (``mdb``), gdb (``x/xb``),
-LLDB.
-Words of 16 bits and more are refused: their byte order is that of the machine, which the file does not tell.
+The known dumps are those of xxd, ``hexdump -C``, ``od -t x1``, certutil, Wireshark, PowerShell's Format-Hex, the logs
+of Zephyr and ESP-IDF, Zephyr's shell, OpenSSL, Mbed TLS, U-Boot (``md.b``), J-Link (``mem8``), OpenOCD (``mdb``), gdb
+(``x/xb``) and LLDB.
+Words of 16 bits and more are refused: they have the machine's byte order, which the file does not name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 __all__ = ["read_digits", "read_dump"]
 
-# The offset or address of a line: with a symbol as gdb prints it, and whatever mark the tool puts behind it.
+# The offset or address of a line, with the symbol that gdb prints and the mark that the tool puts after it.
 _OFFSET = re.compile(
     r"(?P<prefix>0[xX])?(?P<at>[0-9a-fA-F]{4,16})(?: <[^<>]{1,120}>)?(?:(?P<mark>:| =| -(?= ))[ \t]*|[ \t]+|$)"
 )
@@ -24,33 +24,33 @@ _WORDS = frozenset({4, 8, 16})
 """Digits of a group that may be one number in the machine's byte order."""
 # What a logger prints in front of a line: a stamp, a level, a module.
 _LOG_HEAD = re.compile(r"(?:\[[\d:.,]+\] ?)?<(?:err|wrn|inf|dbg)> [\w.]+:|[EWIDV]: |[EWIDV] \(\d+\) [\w.-]+: ")
-# What stands above a dump: a debugger's command line, Format-Hex's heading, a library's title.
+# Lines above a dump: a debugger's command line, Format-Hex's heading, a library's title.
 _HEADING = re.compile(
     r"(?:J-Link|\(gdb\)|\(lldb\)|>|=>).*|(?:Path|Label) ?:.*|Offset Bytes +Ascii|00 01 02 03 04 05 06 07 08 09 0A 0B 0C"
     r" 0D 0E 0F|[- ]+|(?:\w+: )?dumping '[^']*' \(\d+ bytes\)"
 )
 MAX_DUMP = 64 << 20
-"""Most bytes that a dump may stand for: a ``*`` line repeats as many as it likes."""
+"""The most bytes that a dump may stand for: a ``*`` line may repeat any number of bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class _DumpLine:
     offset: str  # as printed; empty when there is none
     content: bytes
-    shown: bool  # the bytes stand behind the hex as text again
+    shown: bool  # the line shows the bytes again as text, after the hex
 
 
 def read_dump(text: str) -> bytes | None:
-    """The bytes of a dump; None when the text is none.
+    """The bytes of a dump; None when the text is no dump.
 
     Raises:
-        ValueError: it is one, and offsets do not follow each other, or its words have no byte order.
+        ValueError: it is a dump, but its offsets do not follow each other, or the byte order of its words is unknown.
     """
     lines = text.splitlines()
     while lines and (not lines[0].strip() or _HEADING.fullmatch(lines[0].strip())):
         del lines[0]
     offsets = _has_offsets(lines)
-    parsed: list[_DumpLine | None] = []  # None: the line before repeats
+    parsed: list[_DumpLine | None] = []  # None: the previous line is repeated
     for line in lines:
         head = _LOG_HEAD.match(line)
         bare = (line[head.end() :] if head else line).strip("\x1b\x04\r\n")
@@ -77,7 +77,7 @@ _DIGITS_ROW = re.compile(r"0{6,16} [0-9a-fA-F]{2}(?: [0-9a-fA-F]{2})*")
 def read_digits(text: str) -> bytes | None:
     """The bytes of a dump that holds nothing but digits and blanks (``od``), and would be plain hex as well.
 
-    None when the text is none: where its offsets do not follow each other, it is hex.
+    None when the text is no dump. If its offsets do not follow each other, it is read as hex.
     """
     lines = text.split("\n", 2)
     if len(lines) < 2 or _DIGITS_ROW.fullmatch(lines[0].strip()) is None:
@@ -101,7 +101,7 @@ def _has_offsets(lines: list[str]) -> bool:
     groups = first.strip()[match.end() :].split()
     if match["prefix"]:  # an address in front of bytes; "0x" in front of every number is a list of numbers
         return bool(groups) and not groups[0].lower().startswith("0x")
-    # Without a mark, an offset is known by being zero: any other group of digits may be the content.
+    # Without a mark, only zero is known to be an offset: any other group of digits may be content.
     alone = len(match["at"]) >= 6 or bool(groups and len(groups[0]) == 2)
     return int(match["at"], 16) == 0 and alone
 
@@ -130,7 +130,7 @@ def _line(bare: str, *, offsets: bool) -> _DumpLine | None:
 
 
 def _parts(rest: str) -> tuple[str, bool]:
-    """The hex of a line, and whether its bytes stand behind it as text: the split in which both agree."""
+    """The hex of a line, and whether a text that agrees with it follows; the first split in which both agree."""
     before, _, behind = rest.partition("  ")
     splits = [(before, behind.strip(" "), True)]
     bar = rest.find("|")
@@ -140,7 +140,7 @@ def _parts(rest: str) -> tuple[str, bool]:
     if rest.rstrip().endswith("<") and " >" in rest:  # od -t x1z
         left, _, right = rest.rstrip()[:-1].partition("  >")
         splits.append((" ".join(left.split()), right, True))
-    if (row := _SIXTEEN.fullmatch(rest.rstrip())) is not None:  # Format-Hex: one blank in front of the text
+    if (row := _SIXTEEN.fullmatch(rest.rstrip())) is not None:  # Format-Hex puts one blank in front of the text
         splits.append((row[1], row[2], True))
     gap = rest.rfind("   ")
     if gap > 0:  # two blanks between groups of eight, and three in front of the text
@@ -153,7 +153,7 @@ def _parts(rest: str) -> tuple[str, bool]:
 
 
 def _shows(content: bytes, text: str) -> bool:
-    """Whether a dump may show these bytes by this text: printable ones as themselves or a dot, in their places."""
+    """Whether a dump may show these bytes as this text: each printable byte as itself or as a dot, in its place."""
     if len(content) > len(text) + content.count(0x20):
         return False
     pairs = list(zip(content, text, strict=False))
@@ -166,7 +166,7 @@ def _shows(content: bytes, text: str) -> bool:
 
 
 def _place(parsed: list[_DumpLine | None]) -> bytes:
-    """Put the lines where their offsets say: hex, or octal (``od``) or decimal (``od -A d``)."""
+    """Put the lines at their offsets, which are hexadecimal, octal (``od``) or decimal (``od -A d``)."""
     first = next(entry for entry in parsed if entry is not None)
     problem = ""
     for base in (16, 8, 10) if len(first.offset) == 7 else (16, 10):
@@ -178,7 +178,7 @@ def _place(parsed: list[_DumpLine | None]) -> bytes:
 
 
 def _placed(parsed: list[_DumpLine | None], base: int) -> tuple[bytes, str]:
-    """The bytes, and what is wrong with the offsets in this base."""
+    """The bytes, and what is wrong with the offsets when they are read in this base (empty: nothing)."""
     out, last, repeat, start = bytearray(), b"", False, -1
     for entry in parsed:
         if entry is None:

@@ -1,6 +1,6 @@
 """The loadable segments of a 32-bit little-endian ELF file (System V ABI, chapters 4 and 5).
 
-Only what a measurement needs: physical addresses and file bytes. Bytes in, values out.
+It reads only what a measurement needs: physical addresses and file bytes. Bytes in, values out.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _SG = bytes.fromhex("7fe97fe9")
 _STUB = 8
 MAX_SEGMENTS = 256
 MAX_SPAN = 64 << 20
-"""Most bytes from the first address to the last of what is taken for one image."""
+"""The most bytes that one image may span, from its first address to its last."""
 
 
 class ElfError(ProductError):
-    """Bytes that are no such ELF file, at a byte offset."""
+    """The bytes are no such ELF file, at a byte offset."""
 
     def __init__(self, offset: int, message: str) -> None:
         super().__init__(message, kind="elf", where=f"byte {offset:#x}")
@@ -86,9 +86,9 @@ def measure(data: bytes) -> bytes:
 
 
 def flash_bytes(data: bytes) -> tuple[int, bytes]:
-    """What an ELF file puts into memory: the first physical address, and all bytes from there; gaps read as 0xFF.
+    """The content that an ELF file loads: the first physical address, and all bytes from there; gaps read as 0xFF.
 
-    A file without program headers (``objcopy -I binary`` or ``-I ihex`` writes such) is read by its sections.
+    A file without program headers (as ``objcopy -I binary`` or ``-I ihex`` writes) is read by its sections.
 
     Raises:
         ElfError: as `load_segments`; nothing to load, a byte given twice, or too wide a span.
@@ -115,7 +115,7 @@ def _is_without_segments(data: bytes) -> bool:
 
 
 def _loaded_sections(data: bytes) -> list[Segment]:
-    """The sections with content that is loaded, in ascending order of address."""
+    """The sections that have content and are loaded, in ascending order of address."""
     found = []
     for index, (_, kind, flags, address, offset, size, *_) in enumerate(_sections(data, most=MAX_SEGMENTS)):
         if kind != _SHT_PROGBITS or not flags & _SHF_ALLOC or size == 0:

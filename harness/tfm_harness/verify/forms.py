@@ -1,9 +1,9 @@
-"""One decoder for the forms that tools write evidence and images in: bytes in, bytes out, the form named.
+"""One decoder for the forms in which tools write evidence and images: bytes in, bytes and the form's name out.
 
-Binary comes back as it is; of an ELF file, what it loads. Text is read as what it is shown to be as a whole, never by
-its first bytes: PEM, Intel HEX, S-records, a dump of a tool, debugger or log, an array or string of C or Python, hex
-with any of the usual separators, base64 or base64url, quoted or in a data URI. Text that is none of these is refused:
-it is no evidence, and to judge it as if it were would blame the product for a file's form.
+Binary is returned unchanged; an ELF file gives the content that it loads. The form of a text is decided by the whole
+text, never by its first bytes: PEM, Intel HEX, S-records, a dump of a tool, debugger or log, an array or string of C or
+Python, hex with any of the usual separators, base64 or base64url, quoted or in a data URI. A text in none of these
+forms is refused: it is no evidence, and a verdict on it would blame the product for the form of a file.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tfm_harness.verify.dumps import read_digits, read_dump
 __all__ = ["Decoded", "UnknownFormError", "decode", "name_of_text"]
 
 MIN_TEXT = 8
-"""Fewest characters that are taken for hex or base64; shorter text may be anything."""
+"""The fewest characters that are read as hex or base64; a shorter text may be anything."""
 
 MIN_CUT_HEX = 24
-"""Fewest characters, all of them hex digits of one case, that are hex which lost a digit, and not base64."""
+"""A text of at least so many hex digits of one case, an odd number, is hex that lost a digit, and not base64."""
 
 _HEX_DIGITS = re.compile(r"(?:0[xX])?(?:[0-9a-f]+|[0-9A-F]+)")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
@@ -44,12 +44,12 @@ _SEPARATORS = re.compile(r"[\s:,;_-]+")
 
 
 class UnknownFormError(ConfigError):
-    """Text in no form that stands for bytes, or a container that cannot be opened."""
+    """A text whose form is none that stands for bytes, or a container that is not unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The bytes, the name of the form they were written in, and (Intel HEX, S-records, ELF) their first address."""
+    """The bytes, the name of the form in which they were written, and (Intel HEX, S-records, ELF) the first address."""
 
     data: bytes
     form: str
@@ -63,7 +63,7 @@ def decode(data: bytes, *, what: str = "evidence", where: str = "", json_is: boo
         data: the file.
         what: named in errors.
         where: the file's name, for errors.
-        json_is: JSON is a form of what is awaited (a JWK), and comes back as it is.
+        json_is: whether the expected content may be JSON (a JWK), which is then returned unchanged.
 
     Raises:
         UnknownFormError: kind ``form``: text in an unknown form, a known form that is broken, or an archive.
@@ -72,7 +72,7 @@ def decode(data: bytes, *, what: str = "evidence", where: str = "", json_is: boo
         return _decode_elf(data, what, where)
     text = plain_text(data)
     if text is None and data[-1:] in _PADDING:
-        text = plain_text(data.rstrip(data[-1:]))  # read out of a flash page or a fixed buffer
+        text = plain_text(data.rstrip(data[-1:]))  # padding of a flash page or a fixed buffer
     if text is None:
         container = _container(data)
         if container is not None:
@@ -110,7 +110,7 @@ _CONTAINERS = (
 
 
 def _container(data: bytes) -> str | None:
-    """What kind of file these bytes are where it holds evidence at most inside; None where nothing says so."""
+    """The kind of container file (an archive, for instance) that these bytes begin; None when they begin none."""
     return next((name for at, magic, name in _CONTAINERS if data.startswith(magic, at)), None)
 
 
@@ -175,7 +175,7 @@ def _decode_text(text: str) -> Decoded | None:
 
 
 def _literal(text: str) -> Decoded:
-    """Bytes as Python shows them: printable ones as themselves."""
+    """A bytes literal of Python, in which printable bytes are written as themselves."""
     try:
         value = ast.literal_eval(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
@@ -184,9 +184,9 @@ def _literal(text: str) -> Decoded:
 
 
 def _unwrapped(text: str) -> str | None:
-    """The one word that a text is, or that was broken into lines of one length (the last may be shorter); else None.
+    """The one word of which the text consists; else None. It may be broken into lines of one length (the last shorter).
 
-    Words side by side on a line are no base64: octal dumps and the like would be taken for it.
+    Several words on a line are not read as base64: octal dumps and the like would be mistaken for it.
     """
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if any(len(line.split()) != 1 for line in lines):
@@ -196,7 +196,7 @@ def _unwrapped(text: str) -> str | None:
 
 
 def _base64(packed: str) -> bytes:
-    """Base64 or base64url, with or without padding; the padding that is there must be right."""
+    """Base64 or base64url, with or without padding; if there is padding, it must be right."""
     bare = packed.rstrip("=")
     padding = len(packed) - len(bare)
     if padding and (padding > 2 or len(packed) % 4):
@@ -219,7 +219,7 @@ def _plain_hex(text: str) -> bytes | None:
 
 
 def _separated_hex(text: str) -> bytes | None:
-    """Bytes with ``0x`` in front or colons, blanks, commas, dashes between them; each part has an even length."""
+    """Hex bytes with ``0x`` before them, or colons, blanks, commas or dashes between; each part has an even length."""
     parts = [part for part in _SEPARATORS.split(text.strip("{}[]()<>\"'; \n")) if part]
     bare = [part.removeprefix("0x").removeprefix("0X") for part in parts]
     if not bare or sum(map(len, bare)) < MIN_TEXT or not all(_HEX.fullmatch(part) for part in bare):
@@ -243,7 +243,7 @@ def _c_array(text: str) -> bytes | None:
     body = bare[opening + 1 : closing] if opening >= 0 else bare
     parts = [part.strip() for part in body.split(",")]
     if parts and not parts[-1]:
-        parts.pop()  # a comma behind the last
+        parts.pop()  # a comma follows the last element
     if len(parts) < 2 or not all(_NUMBER.fullmatch(part) for part in parts):
         return None
     hexadecimal = [part[:2] in {"0x", "0X"} for part in parts]

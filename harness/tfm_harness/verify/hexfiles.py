@@ -10,7 +10,7 @@ import re
 __all__ = ["looks_like_ihex", "looks_like_srec", "read_ihex", "read_srec"]
 
 MAX_SPAN = 64 << 20
-"""Most bytes from the first address to the last."""
+"""The most bytes that a file may span, from its first address to its last."""
 _IHEX = re.compile(r":[0-9A-Fa-f]{10,}")
 _SREC = re.compile(r"S[0-9][0-9A-Fa-f]{4,}")
 _ERASED = b"\xff"

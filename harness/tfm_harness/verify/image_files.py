@@ -1,4 +1,4 @@
-"""Files with MCUboot images: several one after another, and what may follow an image in its slot."""
+"""Files with one or several MCUboot images, and the bytes that may follow an image in its slot."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tfm_harness.verify.mcuboot import MAGIC, ImageFormatError, McubootImage, pa
 __all__ = ["BOOT_MAGICS", "split_images", "trailing_problem"]
 
 MAX_IMAGES = 16
-"""Most images in one file: TF-M has two, and every image copies what follows it."""
+"""The most images in one file. TF-M has two. The limit bounds memory: each parsed image copies what follows it."""
 BOOT_MAGICS = (
     bytes.fromhex("77c295f360d2ef7f3552500f2cb67980"),
-    bytes.fromhex("2de15d29410b8d77679c110f1f8a"),  # behind the two bytes of the write alignment
+    bytes.fromhex("2de15d29410b8d77679c110f1f8a"),  # follows the two bytes of the write alignment
 )
 """The magic that ends an image trailer: the classic one, and the one with an explicit alignment."""
 ERASED = (b"\xff", b"\x00")
-"""What erased flash reads: nearly always ones, zeros on some parts (imgtool's ``--erased-val``)."""
+"""The byte that erased flash reads as: nearly always 0xFF, 0x00 on some parts (imgtool's ``--erased-val``)."""
 TRAILER = 160
-"""Most bytes from the end of a slot that its image trailer takes, the swap status aside."""
+"""The most bytes that the image trailer takes at the end of a slot, without the swap status."""
 
 
 def trailing_problem(trailing: bytes) -> str:
-    """What else than erased flash and an image trailer follows the TLVs; empty when nothing."""
+    """What follows the TLVs and is neither erased flash nor an image trailer; empty when there is nothing else."""
     for erased in ERASED:
         if not trailing.strip(erased):
             return ""
@@ -48,7 +48,7 @@ def split_images(blob: bytes) -> list[McubootImage]:
     The `trailing` of each image ends where the next begins.
 
     Raises:
-        ImageFormatError: the first image, or one whose header was found, is not well-formed.
+        ImageFormatError: the first image, or a later one whose header was found, is not well-formed.
     """
     images: list[McubootImage] = []
     start = 0
@@ -64,7 +64,7 @@ def split_images(blob: bytes) -> list[McubootImage]:
 
 
 def _next_header(blob: bytes, position: int) -> int:
-    """Where the next image begins: past one run of erased flash and an image trailer at most; -1 when nowhere."""
+    """Where the next image begins, after at most one run of erased flash and an image trailer; -1: there is none."""
     magic = MAGIC.to_bytes(4, "little")
     for erased in ERASED:
         run = re.compile(re.escape(erased) + b"*").match(blob, position)

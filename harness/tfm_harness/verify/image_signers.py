@@ -22,13 +22,13 @@ _PSS_SIZES = {TlvType.RSA2048_PSS: 2048, TlvType.RSA3072_PSS: 3072}
 PUBLISHED_KEY_HASHES = {
     line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in published_image_keys.TABLE.splitlines() if line
 }
-"""Hashes of public keys whose private halves are published, each with algorithm and sources: every form of KEYHASH."""
+"""Hashes, in every form of KEYHASH, of public keys whose private halves are published, with algorithm and sources."""
 
 
 def key_hashes(key: ImageKey) -> dict[str, bytes]:
-    """What a KEYHASH TLV may be for a key, by the form that is hashed.
+    """The values that a KEYHASH TLV may have for a key, by the form that is hashed.
 
-    The SubjectPublicKeyInfo, and of an RSA key the PKCS#1 form; by the hash that the image itself is hashed with.
+    The form is the SubjectPublicKeyInfo, or PKCS#1 for an RSA key; the hash is that of the image itself.
     """
     found = {"SubjectPublicKeyInfo": hashlib.sha256(key.spki).digest()}
     if isinstance(key, PublicKey) and key.curve.size == 48:
@@ -41,7 +41,7 @@ def key_hashes(key: ImageKey) -> dict[str, bytes]:
 
 
 def signers(image: McubootImage) -> list[tuple[Tlv | None, list[Tlv]]]:
-    """The image's signatures, each group with the key TLV in front of it (None: there is none)."""
+    """The image's signatures, grouped with the key TLV before them (None when no key TLV precedes them)."""
     found: list[tuple[Tlv | None, list[Tlv]]] = []
     named: Tlv | None = None
     for tlv in image.tlvs:
@@ -95,7 +95,7 @@ def check_signature(image: McubootImage, keys: Sequence[ImageKey], judge: Judge)
         (key, tlv)
         for named, group in groups
         for key in keys
-        # A signature without a key in front, and one whose key is not trusted where no other is, are tried with each.
+        # If no key TLV of the image names a trusted key, every signature is tried with every key.
         if _names(named, key) or not any(_names(other, any_key) for other, _ in groups for any_key in keys)
         for tlv in group
         if tlv.type == _signature_type(key)
@@ -120,7 +120,7 @@ def _signature_type(key: ImageKey) -> int:
 
 
 def _verifies(image: McubootImage, signature: bytes, key: ImageKey) -> bool:
-    # MCUboot pads short ECDSA signatures of older imgtool versions with zeros behind the DER.
+    # Older imgtool versions pad short ECDSA signatures with zeros after the DER; MCUboot accepts that.
     try:
         if isinstance(key, RsaKey):
             digest = _signed_digest(image, "sha256")
@@ -139,7 +139,7 @@ def _verifies(image: McubootImage, signature: bytes, key: ImageKey) -> bool:
 
 
 def _signed_digest(image: McubootImage, name: str) -> bytes:
-    """What is signed: the hash of what the file shows; of an encrypted image, the hash that its TLV claims."""
+    """The digest that is signed: the hash of the file's content; for an encrypted image, the hash in its hash TLV."""
     claimed = image.hash_tlv
     if image.encrypted and claimed is not None and claimed[0] == name:
         return claimed[1]
@@ -147,7 +147,7 @@ def _signed_digest(image: McubootImage, name: str) -> bytes:
 
 
 def _ed25519_message(image: McubootImage) -> bytes:
-    """What Ed25519 signs: the image's hash, or (SIG_PURE) the whole that the hash would cover."""
+    """The bytes that Ed25519 signs: the image's hash, or (SIG_PURE) all bytes that the hash would cover."""
     if image.pure:
         return image.hashed
     claimed = image.hash_tlv

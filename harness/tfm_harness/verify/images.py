@@ -1,4 +1,4 @@
-"""Judging MCUboot images, and what a token must say about them."""
+"""Judges MCUboot images, and derives what a token must say about them."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def verify_mcuboot(
 
     Args:
         image: the file, or one image of a combined file from `split_images`.
-        public_key: the key that is trusted to sign it, or several: the image must name and be signed by one of them,
-            and what any of them signed must verify.
+        public_key: the trusted key, or several. The image must name one of them and be signed with it, and every
+            signature that the image claims of one of them must verify.
         report: gets the findings.
         subject: named in findings.
 
@@ -108,7 +108,7 @@ def verify_mcuboot(
         check.TRAILING, not problem, expected="0xFF and an image trailer", seen=problem, where=f"byte {parsed.end:#x}"
     )
     keys = [public_key] if isinstance(public_key, PublicKey | RsaKey | Ed25519Key) else list(public_key)
-    # An image that may be encrypted later (imgtool --clear) is flagged and holds the plain payload: the hash tells.
+    # An image that may be encrypted later (imgtool --clear) has the flag but a plain payload: only the hash shows it.
     hidden = parsed.encrypted and parsed.hash_tlv is not None and parsed.computed_hash != parsed.hash_tlv[1]
     judge.judge(
         check.ENCRYPTED, not hidden, expected="a payload that can be read",
@@ -137,7 +137,7 @@ def verify_mcuboot(
 def _check_hash(image: McubootImage, judge: Judge) -> None:
     claimed = image.hash_tlv
     if claimed is None and image.pure:
-        return  # the signature covers the image itself, and is judged
+        return  # the signature covers the image itself, and is judged in place of the hash
     if claimed is None:
         judge.failed(check.HASH, expected="a hash TLV", seen="none")
         return
@@ -169,8 +169,8 @@ def expected_components(
 
     Args:
         images: measurement type (``SPE``, ``NSPE``, ...) to image, or just images, whose boot
-            records then name the type. An `ExpectedComponent` stands for what is no MCUboot
-            image, such as an ELF file that the loader puts into memory.
+            records then name the type. An `ExpectedComponent` describes a component that is no
+            MCUboot image, such as an ELF file that the loader puts into memory.
 
     Returns:
         One component for each image: the hash TLV as measurement, the key TLV's hash as signer id,

@@ -1,7 +1,7 @@
-"""Skipped instructions: what an attacker gets by a glitch on clock or supply, and which of them to try.
+"""Skipped instructions, as an attacker causes them by a glitch on clock or supply, and the choice of skips to try.
 
-A skip leaves out one or two instructions, as MCUboot's own fault campaign does (``ci/fih_test_docker``). Pure: an image
-and counts in, places out.
+A skip leaves out one or two instructions, as MCUboot's own fault campaign does (``ci/fih_test_docker``). Pure: the
+input is an image and counts, the output are places to skip.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LONGEST: Final = 2
 _IT_LOW: Final = 25  # xPSR bits 26:25 are IT[1:0], bits 15:10 IT[7:2] (Armv8-M ARM DDI 0553, B3.5)
 _IT_HIGH: Final = 10
 IT_STATE: Final = 3 << _IT_LOW | 0x3F << _IT_HIGH
-"""Bits of xPSR that say where in an IT block the CPU is."""
+"""The bits of xPSR that hold the CPU's position in an IT block."""
 _FIRST_VISITS: Final = 2
 
 
@@ -37,9 +37,9 @@ class Skip:
 
 
 def after(skip: Skip, xpsr: int, code: MarkedCode) -> tuple[int, int]:
-    """Where the CPU goes on, and its program status: inside an IT block, the block moves on as well.
+    """The address at which the CPU continues, and its program status, whose position in an IT block advances as well.
 
-    An IT instruction that is left out makes no block: what stood in it is executed whatever the flags say.
+    If an IT instruction is left out, there is no block: the CPU executes its instructions whatever the flags are.
     """
     at = skip.address
     state = xpsr >> _IT_LOW & 3 | (xpsr >> _IT_HIGH & 0x3F) << 2
@@ -57,7 +57,7 @@ def plan(code: MarkedCode, visits: Mapping[int, int]) -> list[Skip]:
         visits: how often the run without a skip reaches each address.
 
     Returns:
-        In order of address; of an instruction in a loop the first two passes, and the last.
+        The skips in order of address; for an instruction in a loop, at the first two passes and the last.
     """
     found = []
     for address in code.instructions:
@@ -68,7 +68,7 @@ def plan(code: MarkedCode, visits: Mapping[int, int]) -> list[Skip]:
 
 
 def evenly(skips: Sequence[Skip], code: MarkedCode, most: int) -> list[Skip]:
-    """At most `most` of the skips, spread over all; three of four where control flow is decided."""
+    """At most `most` of the skips, spread evenly; three of four are at instructions that decide control flow."""
     if len(skips) <= most:
         return list(skips)
     deciding = [skip for skip in skips if code.instructions[skip.address].decides]

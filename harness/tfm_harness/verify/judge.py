@@ -1,6 +1,6 @@
-"""Recording outcomes in a report, cheaply: most checks of most messages hold.
+"""Records outcomes in a report at low cost, as most checks of most messages hold.
 
-Texts are made only for what does not hold: values come with the function that shows them.
+Texts are made only for checks that do not hold: the caller passes a value and the function that shows it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from tfm_harness.findings import Check, Finding, Report
 __all__ = ["Judge", "Where", "matches", "show"]
 
 Where = str | tuple[object, str]
-"""Where to look: a text, or a claim's label with its name."""
+"""The place that a finding names: a text, or a claim's label with its name."""
 
-# Findings are immutable, and a passed one without a subject says no more than its check.
+# Findings are immutable, and a passed one without a subject depends only on its check: it can be shared.
 _PASSED: dict[str, Finding] = {}
 _GROUPS: dict[int, tuple[tuple[Check, ...], list[Finding]]] = {}
 _NOT_GIVEN: dict[str, Finding] = {}
@@ -28,7 +28,7 @@ def matches(seen: object, wanted: object) -> bool:
 
 
 def show(value: object) -> str:
-    """A value for a finding: byte strings in hex, sets with "or" between."""
+    """A value as text for a finding: byte strings in hex, the members of a set with "or" between them."""
     if isinstance(value, frozenset):
         return " or ".join(sorted(map(show, value)))
     return value.hex() if isinstance(value, bytes) else f"{value!r}"[:120]
@@ -112,7 +112,7 @@ class Judge:
         where: Where = "",
         show: Callable[[object], object] | None = None,
     ) -> bool:
-        """Record `check`, with the particulars only when it does not hold; returns `held`.
+        """Record `check`, with details only when it does not hold; returns `held`.
 
         `show` makes the text for `seen`.
         """

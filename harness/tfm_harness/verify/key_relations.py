@@ -1,4 +1,4 @@
-"""Keys a run has seen: equal over resets, different between boards and roles."""
+"""Relations between keys of a run: equal over resets, different between boards and roles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_device_key(
     """Judge a public key that a device showed (COSE_Key, PEM, DER or a point).
 
     Returns:
-        The key, or None when it is none; a private or symmetric key is refused.
+        The key; None when the bytes are no public key. A private or symmetric key is refused.
     """
     judge = Judge(report, subject)
     try:
@@ -52,7 +52,7 @@ def _problem(error: KeyFormatError) -> str:
 
 
 def check_key_relations(observations: Sequence[KeyObservation], report: Report) -> None:
-    """Judge keys together; only relations for which there are keys to compare."""
+    """Judge keys together; relations for which there is only one key are not judged."""
     judge = Judge(report)
     seen: dict[str, dict[str, dict[str | int, set[bytes]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(set)))
     for item in observations:

@@ -46,13 +46,13 @@ __all__ = [
 _LIMIT = 65536
 _JWK_CURVES = {curve.name: curve for curve in CURVES.values()}
 _KEY_ALGORITHMS = {1: {-7, -9}, 2: {-35, -51}, 3: {-36, -52}, None: {5, 6, 7}}
-"""Algorithms (RFC 9053, RFC 9864) that a COSE_Key may name: by its curve; None for a symmetric key."""
+"""The algorithms (RFC 9053, RFC 9864) that a COSE_Key may name, by its curve; None: a symmetric key."""
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 _COORDINATES = frozenset(2 * curve.size for curve in CURVES.values())
 
 
 def pem_blocks(data: bytes, *, limit: int = 16) -> list[tuple[str, bytes]]:
-    """Label and text of each PEM block (RFC 7468), `limit` at most; ends at the first that is cut off."""
+    """Label and text of each PEM block (RFC 7468), at most `limit`; stops at the first block that is cut off."""
     blocks: list[tuple[str, bytes]] = []
     position = 0
     while len(blocks) < limit and (begin := _BEGIN.search(data, position)) is not None:
@@ -124,7 +124,7 @@ def parse_spki(data: bytes) -> ImageKey:
         key = serialization.load_der_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         said = _first_line(error)
-        if said.startswith("Could not deserialize"):  # a list of everything that may be wrong: it misleads
+        if said.startswith("Could not deserialize"):  # then its list of possible causes misleads
             said = f"{len(data)} bytes beginning with {data[:8].hex()}"
         raise KeyFormatError("not a DER SubjectPublicKeyInfo, certificate or private key", seen=said) from None
     return _wrap(key)
@@ -221,7 +221,7 @@ def holds_private_key(data: bytes) -> bool:
             members = json.loads(data)
             return isinstance(members, dict) and "d" in members
         if data[0] == 0x30:
-            with contextlib.suppress(TypeError):  # it is encrypted
+            with contextlib.suppress(TypeError):  # the key is encrypted
                 serialization.load_der_private_key(data, password=None)
             return True
         if data[0] >> 5 == 5:
@@ -239,7 +239,7 @@ def _parse_any(data: bytes) -> ImageKey | SymmetricKey:
     if data[0] == 4 and len(data) - 1 in _COORDINATES:
         return PublicKey.from_point(data)
     if len(data) in _COORDINATES:
-        with contextlib.suppress(KeyFormatError):  # no such point: another format of that length
+        with contextlib.suppress(KeyFormatError):  # not a point on the curve: another format of the same length
             return PublicKey.from_point(b"\x04" + data)
     if data.lstrip().startswith(b"{"):
         return parse_jwk(data)
@@ -255,7 +255,7 @@ def _parse_any(data: bytes) -> ImageKey | SymmetricKey:
 
 
 def _from_text(data: bytes) -> bytes:
-    """The bytes that text stands for (`tfm_harness.verify.forms`); binary and JSON as they are.
+    """The bytes that a text stands for (`tfm_harness.verify.forms`); binary and JSON are returned unchanged.
 
     Raises:
         KeyFormatError: text that stands for no bytes.
@@ -279,7 +279,7 @@ def _parse_der(data: bytes) -> ImageKey:
 
 
 def _looks_like_certificate(data: bytes) -> bool:
-    """SEQUENCE { SEQUENCE { [0] version: RFC 5280 s.4.1. Nothing else that holds a key begins so."""
+    """SEQUENCE { SEQUENCE { [0] version: RFC 5280 s.4.1. No other format of keys begins like this."""
     try:
         parts = asn1.children(asn1.read(data, 0, len(data)))
         return len(parts) == 3 and parts[0].tag == 0x30 and asn1.children(parts[0])[0].tag == 0xA0
@@ -288,10 +288,10 @@ def _looks_like_certificate(data: bytes) -> bool:
 
 
 def _certificate_key(data: bytes, error: Exception) -> ImageKey:
-    """The key in a certificate that a strict library refuses for something else than its key.
+    """The key in a certificate that a strict library refuses for another reason than its key.
 
-    Certificates with a NULL behind an ECDSA signature algorithm (RFC 5758 s.3.2 forbids it) are common. Where a key is
-    all that is asked for, that matters nothing; anything else than a readable key is named as the certificate's fault.
+    Certificates with a NULL after an ECDSA signature algorithm (RFC 5758 s.3.2 forbids it) are common. That does not
+    matter where only the key is wanted. If the key cannot be read, the error names the certificate's fault.
 
     Raises:
         KeyFormatError: the certificate holds no key that can be read.

@@ -1,6 +1,6 @@
 """Verification keys: parsing, thumbprints, instance ids, published test keys, key rings.
 
-Private keys are never kept: of a file that holds one, only the public half is used.
+Private keys are never kept: if a file holds one, only its public half is used.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ InstanceIdScheme: TypeAlias = str
 
 
 class KeyFormatError(ProductError):
-    """Bytes that are no usable public key."""
+    """The bytes are no usable public key."""
 
     def __init__(self, message: str, *, seen: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, kind="key-format", seen=seen, hint=hint)
@@ -49,7 +49,7 @@ class PublicKey:
     Attributes:
         curve: the curve.
         x, y: coordinates, big endian, ``curve.size`` bytes each.
-        handle: the key as `cryptography` holds it; made by the constructors below, which
+        handle: the key as an object of `cryptography`. The constructors below make it; they
             refuse points that are not on the curve.
     """
 
@@ -120,7 +120,7 @@ class PublicKey:
 
     @cached_property
     def instance_ids(self) -> dict[bytes, InstanceIdScheme]:
-        """The 33-byte instance ids that stand for this key, with the scheme that made each."""
+        """The 33-byte instance ids of this key, each with the scheme that makes it."""
         return {
             b"\x01" + self.thumbprint: "cose-key",
             b"\x01" + hashlib.sha256(self.point).digest(): "point",
@@ -145,7 +145,7 @@ class PublicKey:
 
     @cached_property
     def published_as(self) -> str | None:
-        """Where this key's private half is published, or None: such a key proves nothing."""
+        """Where this key's private half is published, or None. A signature with a published key proves nothing."""
         return PUBLISHED_POINTS.get(hashlib.sha256(self.point).hexdigest())
 
     def suits(self, algorithm: Algorithm) -> bool:
@@ -163,7 +163,7 @@ class SymmetricKey:
     secret: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what would authenticate nothing.
+        """Refuse a key that is too short to authenticate anything.
 
         Raises:
             KeyFormatError: fewer than 16 bytes.
@@ -244,10 +244,10 @@ class Ed25519Key:
 
 
 ImageKey: TypeAlias = PublicKey | RsaKey | Ed25519Key
-"""What may sign a MCUboot image."""
+"""The kinds of key that may sign an MCUboot image."""
 
 VerificationKey: TypeAlias = PublicKey | SymmetricKey
-"""What may verify evidence."""
+"""The kinds of key that may verify evidence."""
 
 
 class KeyRing:
@@ -274,11 +274,11 @@ class KeyRing:
                 self._by_id[instance_id] = key
 
     def find(self, identifier: object) -> VerificationKey | None:
-        """The key whose thumbprint or instance id `identifier` is."""
+        """The key that has `identifier` as its thumbprint or instance id."""
         return self._by_id.get(identifier) if isinstance(identifier, bytes) else None
 
     def candidates(self, *identifiers: object) -> tuple[VerificationKey, ...]:
-        """Keys to try: the first that an identifier names, else all of the ring (RFC 9783 s.5.1.3)."""
+        """The keys to try: the first key that an identifier names, else all keys of the ring (RFC 9783 s.5.1.3)."""
         for identifier in identifiers:
             key = self.find(identifier)
             if key is not None:
@@ -293,10 +293,10 @@ class KeyRing:
 
 
 def as_ring(keys: KeyRing | VerificationKey | Iterable[VerificationKey] | None) -> KeyRing:
-    """A ring from whatever names keys.
+    """A ring from a ring, a key or several keys.
 
     Raises:
-        ConfigError: None or nothing in it: no verdict without a key.
+        ConfigError: `keys` is None or empty: there is no verdict without a key.
     """
     if isinstance(keys, KeyRing):
         return keys

@@ -1,6 +1,6 @@
 """The instructions of chosen functions of an Armv8-M image, with their lengths and source lines.
 
-A build marks the functions that take security decisions by a section of the ELF file; further ones are chosen by name.
+A build puts the functions that take security decisions into a section of the ELF file; others are chosen by name.
 Bytes in, values out.
 """
 
@@ -32,7 +32,7 @@ class Instruction:
     """One Thumb instruction.
 
     Attributes:
-        address: where it is.
+        address: the address.
         size: 2 or 4 bytes.
         code: its first halfword in the upper, its second in the lower 16 bits (16-bit instructions: 0 there).
         function: the name of the function that it belongs to.
@@ -45,7 +45,7 @@ class Instruction:
 
     @property
     def decides(self) -> bool:
-        """Whether control flow depends on it: branches, calls, returns, compares, IT and what they look at."""
+        """Whether control flow depends on the instruction: branches, calls, returns, compares, tests and IT."""
         first, second = self.code >> 16, self.code & 0xFFFF
         if self.size == 4:
             branch = first & 0xF800 == 0xF000 and second & 0x8000 == 0x8000  # B.W, BL
@@ -106,7 +106,7 @@ class MarkedCode:
 
 
 def read_marked_code(data: bytes, *, names: Iterable[str] = (), section: str = DECISIONS) -> MarkedCode:
-    """The functions that lie in `section`, and those named.
+    """The functions that lie in `section`, and those in `names`.
 
     Args:
         data: the ELF file, with its symbols.

@@ -67,7 +67,7 @@ HASHES = {TlvType.SHA256: "sha256", TlvType.SHA384: "sha384", TlvType.SHA512: "s
 
 
 class ImageFormatError(ProductError):
-    """Bytes that are no well-formed MCUboot image.
+    """The bytes are no well-formed MCUboot image.
 
     Attributes:
         part: ``header``, ``tlvs`` or ``protected-sizes``: the suffix of the check id ``image.<part>``.
@@ -97,15 +97,15 @@ class McubootImage:
     """A parsed image; sizes in bytes.
 
     Attributes:
-        load_address: where it wants to run, 0 when not used.
-        header_size: the header with its padding.
-        payload: what runs.
+        load_address: the address at which it must run; 0 when not used.
+        header_size: the size of the header with its padding.
+        payload: the code that runs.
         flags: IMAGE_F_*.
         version: major, minor, revision, build.
-        tlvs: all, protected ones first.
-        hashed: header, payload and protected TLVs: what the hash covers.
+        tlvs: all TLVs, protected ones first.
+        hashed: the bytes that the hash covers: header, payload and protected TLVs.
         end: offset of the first byte after the TLVs.
-        trailing: what follows the TLVs in the file.
+        trailing: the bytes after the TLVs in the file.
         start: offset of the header in the file.
     """
 
@@ -144,13 +144,13 @@ class McubootImage:
 
     @property
     def computed_hash(self) -> bytes | None:
-        """The hash of what the image covers, by the algorithm of its hash TLV."""
+        """The hash of `hashed`, by the algorithm of the hash TLV."""
         claimed = self.hash_tlv
         return hashlib.new(claimed[0], self.hashed).digest() if claimed else None
 
     @property
     def security_counter(self) -> int | None:
-        """The security counter, where there is a well-formed one in the protected area."""
+        """The security counter; None when the protected area holds no well-formed one."""
         for tlv in self.all(TlvType.SEC_CNT):
             if tlv.protected and len(tlv.value) == 4:
                 return int.from_bytes(tlv.value, "little")
@@ -168,17 +168,17 @@ class McubootImage:
 
     @property
     def bootable(self) -> bool:
-        """Whether the boot loader would start it: not what IMAGE_F_NON_BOOTABLE marks."""
+        """Whether the boot loader would start the image: IMAGE_F_NON_BOOTABLE is not set."""
         return not self.flags & NON_BOOTABLE_FLAG
 
     @property
     def compressed(self) -> bool:
-        """Whether the payload is compressed: what runs, and is measured, is what it is decompressed to."""
+        """Whether the payload is compressed; the decompressed code then runs and is measured."""
         return bool(self.flags & COMPRESSED_FLAGS)
 
     @property
     def signer_ids(self) -> frozenset[bytes]:
-        """What a token's signer id may be: the key hash of the image, in either form."""
+        """The signer ids that a token may have: the key hash of the image, in either form."""
         found = {tlv.value for tlv in self.all(TlvType.KEYHASH) if tlv.value}
         for whole in (tlv.value for tlv in self.all(TlvType.PUBKEY) if tlv.value):
             found |= {hashlib.new(name, whole).digest() for name in ("sha256", "sha384", "sha512")}
@@ -249,7 +249,7 @@ def parse_mcuboot(image: bytes, *, start: int = 0) -> McubootImage:
 
 
 def _later_header(image: bytes, start: int) -> int:
-    """Where a header stands behind something else, a boot loader for instance; 0 where none does."""
+    """The offset of a header that follows other content, a boot loader for instance; 0 when there is none."""
     magic, found = MAGIC.to_bytes(4, "little"), start
     while (found := image.find(magic, found + 1)) > 0:
         if found % 256 == 0 and len(image) - found >= HEADER.size:
@@ -260,7 +260,7 @@ def _later_header(image: bytes, start: int) -> int:
 
 
 def _read_area(image: bytes, start: int, magic: int, tlvs: list[Tlv]) -> int:
-    """Read one TLV area; its end."""
+    """Read one TLV area into `tlvs`; returns its end."""
     if len(image) - start < TLV_INFO.size:
         raise ImageFormatError("tlvs", start, "the file ends where a TLV area should begin")
     seen: int

@@ -1,7 +1,8 @@
-"""Nonces of AES-GCM seen under one key: a repeated one gives the key stream and the authentication key away.
+"""Nonces of AES-GCM seen under one key: a repeated nonce reveals the key stream and the authentication key.
 
 Two messages with one nonce under one key are encrypted with the same key stream, and the difference of their tags
-gives GHASH's key (SP 800-38D, appendix A). Pure: `NonceLedger` keeps what one run saw; persistence is elsewhere.
+gives GHASH's key (SP 800-38D, appendix A). Pure: `NonceLedger` holds the nonces of one run;
+`tfm_harness.trust.nonce_ledger` keeps them on disk.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class NonceRecord:
     """One encryption.
 
     Attributes:
-        key: name of the key: 32 bytes that tell keys apart, and nothing of the key.
+        key: name of the key: 32 bytes that tell keys apart and reveal nothing of the key.
         nonce: 12 bytes.
         digest: SHA-256 of the ciphertext: the same message may be seen more than once.
         where: which message this was, for people.
@@ -44,15 +45,15 @@ def record_nonce(key: bytes, nonce: bytes, ciphertext: bytes, *, where: str = ""
         nonce: as the message has it.
         ciphertext: with its tag.
         where: which message this was, for people.
-        history: a course of the device's memory; in another one, where a test put back what the device trusts, its
-            counters rightly come again.
+        history: names one course of the device's memory. After a test put the memory back, another course begins, in
+            which the device rightly uses the same counters again.
     """
     name = hashlib.sha256(_KEY_NAME + key + history.encode()).digest()
     return NonceRecord(name, nonce, hashlib.sha256(ciphertext).digest(), where)
 
 
 class NonceLedger:
-    """Encryptions by key and nonce; tells when a nonce comes back over another message."""
+    """Encryptions by key and nonce; it shows when a nonce is used again for another message."""
 
     def __init__(self, known: Iterable[NonceRecord] = ()) -> None:
         self._seen: dict[tuple[bytes, bytes], NonceRecord] = {}
@@ -60,7 +61,7 @@ class NonceLedger:
             self._seen.setdefault((record.key, record.nonce), record)
 
     def add(self, record: NonceRecord) -> NonceRecord | None:
-        """Remember `record`; the earlier one with the same key and nonce over another message, if any."""
+        """Remember `record`; returns the earlier one with the same key and nonce but another message, if any."""
         earlier = self._seen.setdefault((record.key, record.nonce), record)
         return earlier if earlier.digest != record.digest else None
 
@@ -69,7 +70,7 @@ class NonceLedger:
 
 
 def check_nonces(records: Iterable[NonceRecord], report: Report, *, ledger: NonceLedger) -> list[NonceRecord]:
-    """Judge nonces together, and against those of `ledger`, which learns them.
+    """Judge nonces together, and against those of `ledger`, to which they are added.
 
     Appends one ``encryption.nonce-reuse`` finding for each repeated nonce, or one passed finding when there were any.
 

@@ -1,4 +1,4 @@
-"""Who signed, when the trusted key did not: another key of the device, or one that everybody has."""
+"""Names the signer when the trusted key did not sign: another key of the device, or a published key."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def name_signer(message: CoseMessage, algorithm: Algorithm | None, others: Mappi
     """Whose signature this is, in words; None when no key known here made it.
 
     Args:
-        message: whose signature the trusted key did not verify.
+        message: the message; the trusted key did not verify its signature.
         algorithm: from its headers.
-        others: further keys of the same device by what people call them, tried first; then the published ones.
+        others: further keys of the same device, by names for people; they are tried before the published keys.
     """
     if algorithm is None or algorithm.curve is None:
         return None
@@ -42,7 +42,7 @@ def judge_other_signer(
     other_role: Check,
     published: Check,
 ) -> None:
-    """After a signature that the trusted key did not verify: fail the check that says whose it is, if anybody's."""
+    """If a known key made the signature that the trusted key did not verify, fail the check for that kind of signer."""
     signer = name_signer(message, algorithm, others)
     if signer is not None:
         which = other_role if signer in others else published

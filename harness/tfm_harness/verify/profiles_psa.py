@@ -1,4 +1,4 @@
-"""The attestation profiles told apart here, as data: labels, what is mandatory, sizes."""
+"""The attestation profiles that the verifier knows, as data: labels, mandatory claims, sizes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ClaimProfile:
 
     Attributes:
         name: short name for people and JSON.
-        value: what the profile claim says.
+        value: the value of the profile claim.
         labels: role to claim label.
-        mandatory: roles that must be there.
+        mandatory: roles of claims that must be present.
         boot_seed: smallest and largest boot seed in bytes.
         certification: pattern of the certification reference.
         foreign: labels that belong to another profile's encoding of the same claims.
@@ -112,14 +112,14 @@ CCA_TAG = ClaimProfile(
 )  # fmt: skip
 
 PROFILES = {profile.value: profile for profile in (RFC9783, LEGACY, P1, CCA, CCA_TAG)}
-"""By the value of the profile claim."""
+"""The profiles by the value of the profile claim."""
 
 
 def identify(claims: Mapping[int | str | bytes, CborValue]) -> tuple[ClaimProfile, str]:
-    """The profile whose rules apply, and what is wrong with how the token names it.
+    """The profile whose rules apply, and what is wrong with the token's profile claim.
 
     An unknown or missing profile is judged by the layout its labels suggest, so that one run
-    lists every finding. The second item is empty when the profile is properly named.
+    lists every finding. The second item is empty when the profile claim is right.
     """
     value: CborValue
     fits: tuple[ClaimProfile, ...]

@@ -1,4 +1,4 @@
-"""Keys whose private halves everybody has: what they sign proves nothing."""
+"""Keys whose private halves are published: their signatures prove nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PUBLISHED_POINTS: Final[dict[str, str]] = {
 """SHA-256 of ``04 || X || Y`` of keys whose private halves are public."""
 
 EXAMPLE_KEYS: Final = frozenset({"RFC 9783's example key", "RFC 7517's and Veraison's example key"})
-"""Those of them that sign published example tokens with an instance id that is no hash of the key."""
+"""Those of these keys that sign published example tokens with an instance id that is no hash of the key."""
 
 PUBLISHED_SYMMETRIC: Final[dict[str, str]] = {
     "fc15d5755428eb71657cdc8f004f9a82684c5d0f85363e203014c67c7ebc8ba9": "TF-M's dummy symmetric attestation key",
@@ -51,4 +51,4 @@ PUBLISHED_P256: Final[Mapping[str, int]] = {
     "RFC 6979's P-256 test key": 0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721,
     "the P-256 key with private scalar 1": 1,
 }
-"""Private scalars of those of them on P-256, to try whether a device believes what they sign."""
+"""Private scalars of published keys on P-256, to test whether a device accepts what they sign."""

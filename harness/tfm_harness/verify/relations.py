@@ -19,7 +19,7 @@ from tfm_harness.verify.token import PsaToken
 __all__ = ["LEAST_SEEDS", "TokenObservation", "check_token_relations", "seed_problem"]
 
 LEAST_SEEDS = 5
-"""From as many boots on the randomness of boot seeds is judged."""
+"""The fewest boots with which the randomness of boot seeds is judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,7 @@ def _check_over_boots(board: Sequence[TokenObservation], judge: Judge) -> None:
 
 
 def seed_problem(seeds: Sequence[bytes]) -> str:
-    """What shows that boot seeds are not random in every byte; empty when nothing does.
+    """A description of what shows that boot seeds are not random in every byte; empty when nothing shows it.
 
     A random byte is the same in five seeds with a chance of 2^-32; two random seeds of 8 * n bits differ in
     4 * n bits, give or take 8 standard deviations of sqrt(2 * n).

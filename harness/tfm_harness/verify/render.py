@@ -122,14 +122,14 @@ _CONTENT: tuple[tuple[type, Callable[..., dict[str, object]]], ...] = (
 
 @runtime_checkable
 class DescribesItself(Protocol):
-    """Content that other rooms judge: it gives its own JSON, with its ``kind``."""
+    """Content that another package judges: it makes its own JSON, with its ``kind``."""
 
     def to_json(self) -> dict[str, object]:
         """A JSON-ready mapping."""
 
 
 def content_of(content: object) -> object:
-    """What was in the evidence, as JSON can hold it; None when nothing could be read."""
+    """The content of the evidence as JSON data; None when nothing could be read."""
     if isinstance(content, list):
         return [content_of(item) for item in content]
     if isinstance(content, DescribesItself):
@@ -259,5 +259,5 @@ def _text_claim(name: str, label: object, value: object) -> list[str]:
 
 
 def _printable(text: str) -> str:
-    """Evidence is untrusted: on one line, without anything that a terminal or a CI system acts on."""
+    """The text on one line, without anything that a terminal or a CI system acts on: evidence is untrusted."""
     return safe(text).replace("\n", "\\x0a").replace("\t", "\\x09")

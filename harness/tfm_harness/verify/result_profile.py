@@ -1,4 +1,4 @@
-"""Result profiles: what a signed result holds, described in data.
+"""Result profiles: a description, as data, of the contents of a signed result.
 
 A profile is a mapping (from YAML) with these keys:
 
@@ -44,7 +44,7 @@ ROLES = frozenset({
     "nonce", "instance_id", "boot_seed", "model_id", "input_source", "input_digest", "outputs", "value", "counter",
     "counter_high", "start_ticks", "end_ticks", "tick_hz",
 })  # fmt: skip
-"""Roles with a meaning for the harness; a profile may name others, which are only carried."""
+"""Roles that have a meaning for the harness; claims with other roles are only passed on."""
 
 _ENCODINGS = {None: False, "deterministic": True}
 _ROLE_TYPES = {

@@ -19,16 +19,16 @@ __all__ = ["ResultObservation", "check_one_identity", "check_result_relations"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultObservation:
-    """One result, in the order in which they were received, and what the host knows about it.
+    """One result, and what the host knows about it; observations are in the order in which results were received.
 
     Attributes:
         result: as judged by `verify_result`.
-        request: what tells one request from another: the nonce, or a running number.
-        stimulus: what tells one input from another: the bytes played; None when not known.
+        request: distinguishes requests: the nonce, or a running number.
+        stimulus: distinguishes inputs: the bytes that were played; None when not known.
         board: which board.
         boot: which boot of it; another value after each reset.
-        requests_between: results asked for since the previous observation of this board,
-            this one included, that is by how much the counter should have risen; None: not known.
+        requests_between: the number of results that were requested since the previous observation of
+            this board, this one included: the counter should have risen by so much; None: not known.
     """
 
     result: SignedResult
@@ -71,7 +71,7 @@ def check_result_relations(
 
 
 def _check_nonces_in_boot(boots: Mapping[tuple[str, str | int], Sequence[SignatureRecord]], judge: Judge) -> None:
-    """Judge each boot alone: entropy that repeats at every start (a waiver may say so) excuses no repeat within one."""
+    """Judge each boot alone: a waiver may excuse entropy that repeats at every start, but no repeat within one boot."""
     for (board, boot), records in boots.items():
         if len(records) < 2:
             continue
@@ -87,11 +87,11 @@ def _check_nonces_in_boot(boots: Mapping[tuple[str, str | int], Sequence[Signatu
 def check_one_identity(
     results: Sequence[ResultObservation], tokens: Sequence[TokenObservation], report: Report
 ) -> None:
-    """Judge that a board calls itself the same in results and tokens.
+    """Judge that a board gives the same instance id in results and in tokens.
 
-    Each id may be right by itself: an instance id has two forms (`PublicKey.instance_ids`), and a relying party that
-    looks up the one finds nothing under the other. Boards of which there is only one kind of evidence, or whose result
-    profile has no instance id, are not judged.
+    Two different ids may both be right: an instance id has two forms (`PublicKey.instance_ids`). But a relying party
+    that looks up one form finds nothing under the other. Boards with only one kind of evidence, or whose result profile
+    has no instance id, are not judged.
     """
     judge = Judge(report)
     for board in sorted({seen.board for seen in results} & {seen.board for seen in tokens}):
@@ -127,7 +127,7 @@ def _check_counter(board: str, group: Sequence[ResultObservation], judge: Judge)
     last: int | None = None
     earlier: int | None = None  # the highest value of the boots before this one
     boot = group[0].boot
-    compared: set[bool] = set()  # within a boot, over a reset
+    compared: set[bool] = set()  # within a boot, and over a reset
     for index, seen in enumerate(group):
         counter = seen.result.counter
         if counter is None:
@@ -154,7 +154,7 @@ def _check_counter(board: str, group: Sequence[ResultObservation], judge: Judge)
                 stepped = True
                 if counter - last != seen.requests_between:
                     steps.append(f"result {index}: {last} to {counter} for {seen.requests_between} request(s)")
-        # A counter that once fell must not make the ones after it look new.
+        # After a counter that fell, later values must not look new.
         last = counter if last is None else max(last, counter)
     if False in compared:
         judge.judge(check.COUNTER_RISES, not falls, expected="rising", seen="; ".join(falls[:5]), where=board)

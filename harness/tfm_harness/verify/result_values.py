@@ -25,7 +25,7 @@ class ClaimValueError(ValueError):
 
 
 class StrayBytesError(ClaimValueError):
-    """A text claim holds bytes that are no text: memory that leaked."""
+    """A text claim holds bytes that are no text, which may be leaked memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ Read = int | float | str | bytes | tuple[OutputTensor, ...]
 
 
 def read_value(rule: ClaimRule, value: CborValue) -> Read:
-    """The value of one claim in Python's terms.
+    """The value of one claim as a Python object.
 
     Raises:
         ClaimValueError: it breaks the rule.
     """
-    if rule.type == "bytes":  # hashes and such, the most common value of all, without a table
+    if rule.type == "bytes":  # byte strings such as hashes are the most common values: no look-up in a table
         return _bytes(rule, value)
     if rule.type == "tensors":
         return read_tensors(value)
@@ -175,7 +175,7 @@ def _problem(index: int, text: str) -> ClaimValueError:
 
 
 def _dimensions(shape: CborValue) -> tuple[int, ...] | None:
-    """A tensor's shape; None of anything that is none."""
+    """A tensor's shape; None when the value is no shape."""
     if not isinstance(shape, list) or len(shape) > 8:
         return None
     dimensions = []

@@ -49,7 +49,7 @@ class ResultExpectations:
     """What the host knows beforehand about a result; None means: not known, not compared.
 
     Attributes:
-        nonce: what was sent.
+        nonce: the nonce that was sent.
         instance_id: 33 bytes, from the attestation key that is trusted for the board, or all forms
             that count (its `PublicKey.instance_ids`).
         boot_seed: from the attestation token of the same boot.
@@ -59,7 +59,7 @@ class ResultExpectations:
         input_digest: the digest itself, where the data is not at hand.
         outputs: type, shape and quantisation of each output tensor.
         attestation_key: the IAK; results must not be signed with it.
-        other_keys: further keys of the device by name; the one that signed in place of the trusted key is named.
+        other_keys: further keys of the device by name; a finding names one that signed in place of the trusted key.
         tick_hz: the counter's frequency.
         waited: seconds the host waited for the answer; the inference cannot have taken longer.
     """
@@ -84,7 +84,7 @@ _NOTHING_KNOWN = ResultExpectations()
 def signature_of_result(
     message: bytes, *, profile: ResultProfile | str | Mapping[str, object], key: PublicKey
 ) -> SignatureRecord | None:
-    """The signature of a result that `key` has signed; None of any other message. Nothing is judged here.
+    """The signature of a result that `key` has signed; None for any other message. Nothing is judged here.
 
     Raises:
         ConfigError: a profile that breaks the form.
@@ -146,7 +146,7 @@ def verify_result(
 def _check_form(
     message: CoseMessage, in_payload: tuple[cbor.Oddity, ...], profile: ResultProfile, judge: Judge
 ) -> None:
-    """What a profile promises beyond the standards: there is one encoding of one result."""
+    """Check the profile's promises beyond the standards: one result has only one encoding."""
     if profile.headers is not None:
         seen = {**message.protected, **message.unprotected}
         if seen.keys() == profile.headers:
@@ -209,7 +209,7 @@ _TEXTS = frozenset({"text", "text-bytes"})
 
 
 def _judge_labels(claims: Mapping[int | str | bytes, cbor.CborValue], profile: ResultProfile, judge: Judge) -> None:
-    """Which claims are missing, and which does the profile not know?"""
+    """Judge which claims are missing, and which claims the profile does not know."""
     missing = [
         f"{rule.name} ({rule.label})" for rule in profile.claims if rule.label not in claims and not rule.optional
     ]
@@ -243,7 +243,7 @@ def _check_expected(result: SignedResult, expected: ResultExpectations, judge: J
         ("input_source", expected.input_source, check.INPUT_SOURCE),
         ("input_digest", digest, check.INPUT_DIGEST),
     ):
-        # A claim that the profile does not define cannot be asked of the product.
+        # The product need not send a claim that the profile does not define.
         if wanted is not None and result.profile.rule(role) is not None:
             seen = result.values.get(role)
             judge.judge(which, matches(seen, wanted), expected=show(wanted), seen=seen, show=show)

@@ -1,11 +1,11 @@
-"""ECDSA signatures seen under one key: a repeated r gives the private key away.
+"""ECDSA signatures seen under one key: a repeated r reveals the private key.
 
 ECDSA draws a secret number k for each signature; r is the x coordinate of k*G. Two signatures
 over different messages with one k are two linear equations with two unknowns, k and the private
 key (FIPS 186-5 s.6.3 forbids it). The same r over the *same* message is what deterministic ECDSA
 (RFC 6979) does, and harmless.
 
-Pure: `SignatureLedger` keeps what one run saw; persistence is elsewhere.
+Pure: `SignatureLedger` holds the signatures of one run; `tfm_harness.trust.ledger` keeps them on disk.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def record_request(request: CertificationRequest, *, where: str = "") -> Signatu
 
 
 class SignatureLedger:
-    """Signatures by key and r; tells when an r comes back over another message."""
+    """Signatures by key and r; it shows when an r is used again for another message."""
 
     def __init__(self, known: Iterable[SignatureRecord] = ()) -> None:
         self._seen: dict[tuple[bytes, bytes], SignatureRecord] = {}
@@ -105,12 +105,12 @@ class SignatureLedger:
             self._seen.setdefault((record.key, record.r), record)
 
     def add(self, record: SignatureRecord) -> Reuse | None:
-        """Remember `record`; the earlier one with the same key and r over another message, if any."""
+        """Remember `record`; returns the earlier one with the same key and r but another message, if any."""
         earlier = self._seen.setdefault((record.key, record.r), record)
         return Reuse(earlier, record) if earlier.digest != record.digest else None
 
     def earlier(self, record: SignatureRecord) -> SignatureRecord | None:  # noqa: ARG002 -- for ledgers over runs
-        """What an earlier run remembered of the same message; None: nothing, or this ledger knows one run only."""
+        """The record of the same message from an earlier run; None: there is none, or this ledger knows only one."""
         return None
 
     def __len__(self) -> int:
@@ -118,9 +118,9 @@ class SignatureLedger:
 
 
 def check_seen_before(record: SignatureRecord, report: Report, *, ledger: SignatureLedger, subject: str = "") -> None:
-    """Judge whether a result that must be new each time was seen by an earlier run already.
+    """Judge whether an earlier run already saw a result that must be new each time.
 
-    The same r over the same message is no lost key; it is the old message.
+    The same r over the same message does not reveal the key, but it shows that the message is an old one.
     """
     before = ledger.earlier(record)
     Judge(report, subject).judge(
@@ -163,7 +163,7 @@ def _truncate(digest: bytes, order: int) -> int:
 def check_signatures(
     records: Iterable[tuple[SignatureRecord, PublicKey]], report: Report, *, ledger: SignatureLedger | None = None
 ) -> list[Reuse]:
-    """Judge all signatures together, and against those of `ledger`, which learns them.
+    """Judge all signatures together, and against those of `ledger`, to which they are added.
 
     Appends one ``result.ecdsa-nonce-reuse`` finding for each repeated r, or one passed
     finding when at least one signature was judged.

@@ -23,7 +23,7 @@ class SignedResult:
         profile: the profile it was read by.
         message: the COSE envelope; None when the bytes are none.
         claims: every claim by label, as decoded.
-        values: by role (or name), those that keep the profile's rules.
+        values: the values that keep the profile's rules, by role (or name).
         key: the trusted key that verified the signature; None when none did.
     """
 
@@ -41,11 +41,11 @@ class SignedResult:
 
     @property
     def may_repeat(self) -> bool:
-        """A message that only describes (Linaro's model token) has nothing that changes."""
+        """Whether the message may be the same again: one that only describes (Linaro's model token) never changes."""
         return not any(self.profile.rule(role) for role in ("nonce", "counter"))
 
     def integer(self, role: str) -> int | None:
-        """The integer with that role; None where the message has none that keeps the profile's rules.
+        """The integer with that role; None when the message has none that keeps the profile's rules.
 
         Raises:
             ValueError: neither the harness nor the profile knows such a role.
@@ -54,12 +54,12 @@ class SignedResult:
         return value if type(value) is int else None
 
     def octets(self, role: str) -> bytes | None:
-        """The byte string with that role; else as `integer`."""
+        """The byte string with that role; None, and errors, as for `integer`."""
         value = self._value(role)
         return value if isinstance(value, bytes) else None
 
     def _value(self, role: str) -> Read | None:
-        """A misspelt role would make a comparison that is never made."""
+        """The value with that role. Unknown roles are refused, because a misspelt role would skip a comparison."""
         if role not in ROLES and role not in {rule.role or rule.name for rule in self.profile.claims}:
             raise ValueError(f"no claim has the role {role!r}; roles: {', '.join(sorted(ROLES))}")
         return self.values.get(role)

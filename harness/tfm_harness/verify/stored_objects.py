@@ -1,4 +1,4 @@
-"""Objects of the reference firmware's protected storage, as they lie in flash (docs/protocol.md, Protected storage)."""
+"""Objects of the reference firmware's protected storage, as they are in flash (docs/protocol.md, Protected storage)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def object_aad(uid: int, *, owner: int = NONSECURE_OWNER, flags: int = 0) -> byt
 
 
 def messages_in(flash: bytes) -> dict[int, EncryptedMessage]:
-    """The COSE_Encrypt0 messages in a piece of flash, by where they begin; anything may stand around them."""
+    """The COSE_Encrypt0 messages in a piece of flash, by the offset of each; other bytes may surround them."""
     found: dict[int, EncryptedMessage] = {}
     at = flash.find(_BEGIN)
     while at >= 0:
-        with contextlib.suppress(ProductError):  # these two bytes may stand anywhere
+        with contextlib.suppress(ProductError):  # these two bytes may occur anywhere, without a message
             found[at] = parse_encrypted(flash[at : at + _MOST], rest=True)
         at = flash.find(_BEGIN, at + 1)
     return found

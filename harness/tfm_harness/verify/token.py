@@ -40,12 +40,12 @@ def verify_psa_token(
     report: Report,
     subject: str = "",
 ) -> PsaToken:
-    """Judge one token: encoding, envelope, signature, claims, and what the host knows.
+    """Judge one token: encoding, envelope, signature, claims, and the host's expectations.
 
     Args:
         token: the bytes as received.
         keys: what is trusted for this board.
-        challenge: what was sent; without it freshness is not judged and the report says so.
+        challenge: the challenge that was sent; without it freshness is not judged, and the report says so.
         expected: what else the host knows.
         report: gets the findings.
         subject: named in findings.
@@ -58,7 +58,7 @@ def verify_psa_token(
     """
     ring = as_ring(keys)
     expected = expected or _NOTHING_KNOWN
-    if subject:  # it stands in every finding
+    if subject:  # every finding holds it
         return judge_token(token, ring, challenge, expected, Judge(report, subject))
     known = _SHAPES.judge(token, ring, challenge, expected, report)
     if isinstance(known, PsaToken):
@@ -79,7 +79,7 @@ def judge_token(
     *,
     refused: Refused | None = None,
 ) -> PsaToken:
-    """`verify_psa_token`, whatever was judged before; `refused` is as in `check_signature`."""
+    """Like `verify_psa_token`, without the short way for similar tokens; `refused` is as in `check_signature`."""
     message = record_parse(token, judge)
     if message is None:
         return PsaToken(token)
@@ -135,7 +135,7 @@ def _judge_claims(
     challenge: bytes | None,
     expected: TokenExpectations,
 ) -> None:
-    """Judge claims by `profile`; `problem` is what `identify` found wrong with how they name it."""
+    """Judge claims by `profile`; `problem` is what `identify` found wrong with the profile claim."""
     _check_profile(profile, problem, expected.profiles, judge)
     check_claims(claims, profile, judge, challenge=challenge)
     if expected is not _NOTHING_KNOWN:
@@ -152,7 +152,7 @@ _PROFILE_RULES = (check.PROFILE_KNOWN, check.PROFILE_EXPECTED, check.PROFILE_LEG
 
 
 def _check_profile(profile: ClaimProfile, problem: str, wanted: frozenset[str], judge: Judge) -> None:
-    """Judge the profile by how the token names it; `problem` is from `identify`."""
+    """Judge the token's profile claim; `problem` is from `identify`."""
     if not problem and profile is not LEGACY and profile.value in wanted:
         judge.passed_all(_PROFILE_RULES)
         return

@@ -18,7 +18,7 @@ __all__ = ["PSA_PROFILES", "TokenExpectations", "check_expected", "check_sizes"]
 PSA_PROFILES = frozenset({RFC9783.value, LEGACY.value, P1.value})
 """Profile values that name a PSA token."""
 CALLERS = (None, "non-secure", "secure")
-"""Who may have asked for a token."""
+"""The kinds of caller that may have asked for a token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +35,10 @@ class TokenExpectations:
         caller: ``non-secure`` (client id below zero) or ``secure`` (above).
         client_id: the exact client id.
         boot_seed: the boot seed, where the host can compute it.
-        components: what was flashed; see `tfm_harness.verify.images.expected_components`.
-        announced_size: what psa_initial_attest_get_token_size said for this challenge's length.
+        components: the flashed images; see `tfm_harness.verify.images.expected_components`.
+        announced_size: the answer of psa_initial_attest_get_token_size for this challenge's length, bytes.
         max_size: the firmware's PSA_INITIAL_ATTEST_MAX_TOKEN_SIZE.
-        other_keys: further keys of the device by name; the one that signed in place of the trusted key is named.
+        other_keys: further keys of the device by name; a finding names one that signed in place of the trusted key.
     """
 
     profiles: frozenset[str] = PSA_PROFILES
@@ -56,7 +56,7 @@ class TokenExpectations:
     other_keys: Mapping[str, PublicKey] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what would be compared wrongly.
+        """Refuse an expectation that would be compared wrongly.
 
         Raises:
             ConfigError: a caller of another name (kind ``expectation``).

@@ -1,13 +1,13 @@
-"""Tokens that differ from one judged before in nothing but nonce, instance id, boot seed and signature.
+"""A fast way for tokens that differ from an earlier one only in nonce, instance id, boot seed and signature.
 
-A farm stores a million tokens of few firmwares. A token's judgement is a function of its bytes, the trusted keys, the
-challenge and the expectations. So where a token was judged the careful way, another one that is equal outside these
-four parts, judged with the same expectations, gets the same findings from all rules but those that look into the four.
-Those are judged anew for each token, the signature first of all; what they are is written once, in `TokenShapes.judge`.
-Where one of them does not hold, nothing is recorded, and the token is judged the careful way from its first byte.
+A farm stores a million tokens of few firmwares. A token's judgement depends on its bytes, the trusted keys, the
+challenge and the expectations. So if a token was judged in full, another one that is equal outside these four parts,
+judged with the same expectations, gets the same findings from all rules that do not look into the four parts. The
+other rules are judged anew for each token, the signature included; `TokenShapes.judge` lists them. If one of them does
+not hold, nothing is recorded, and the token is judged in full, from its first byte.
 
-The four parts are contents of byte strings, into which the CBOR decoder does not look, so that their bytes cannot move
-anything else. What is remembered holds, but for a few notes that speak of other bytes (`_NOTES`).
+The four parts are contents of byte strings. The CBOR decoder does not look into these, so their bytes cannot move
+anything else. A token is remembered only if all checks hold, except for a few notes about other bytes (`_NOTES`).
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from tfm_harness.verify.token_expected import TokenExpectations
 __all__ = ["TokenShapes"]
 
 _MOST, _MOST_LENGTHS, _LONGEST = 256, 64, 4096
-"""Tokens that are remembered, their different lengths, and the longest of them in bytes."""
+"""The most tokens that are remembered, the most lengths of them, and the size in bytes of the longest one."""
 _PATIENCE = 16
-"""Tokens with their parts in other places that come before the places of their length are given up for theirs; and
-tokens that are judged before one is remembered while hardly any is like an earlier one."""
+"""After so many tokens of a length with their parts in other places, the places of the latest replace the known ones.
+While hardly any token is like an earlier one, only one of so many tokens is remembered."""
 _CREDIT = 64
-"""Tokens that are remembered though none was like an earlier one; each that is gives one back."""
+"""So many tokens are remembered although none was like an earlier one; each token that is like one gives one back."""
 
 _NOTES = frozenset(check.id for check in (
     envelope.PREFERRED, envelope.MAP_ORDER, attestation.PROFILE_LEGACY, attestation.UNKNOWN_CLAIMS,
     attestation.CHALLENGE_GIVEN, attestation.COMPONENTS_GIVEN, attestation.INSTANCE_ID_SCHEME,
     attestation.DUMMY_IMPLEMENTATION_ID, attestation.DUMMY_CERTIFICATION,
 ))  # fmt: skip
-"""Checks that a device may break in each of its tokens. Their findings say nothing of the four parts, nor of the key
-beyond the scheme of its instance id, which must be the same."""
+"""Checks that a device may break in each of its tokens. Their findings depend neither on the four parts nor on the key,
+except on the scheme of its instance id, which must be the same."""
 
 _Claims = dict[int | str | bytes, CborValue]
 _Name = tuple[bytes, bool, int]
-"""What a token must share: its bytes beside the four parts, whether there was a challenge, and the expectations."""
+"""What must be equal: the bytes outside the four parts, whether there is a challenge, and the expectations."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where the parts of tokens of one length are. `kept` is what lies between those that differ."""
+    """The places of the parts in tokens of one length. `kept` are the stretches between the parts that differ."""
 
     kept: tuple[slice, slice, slice, slice]
     nonce: slice
@@ -65,7 +65,7 @@ class _Places:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What a token shares with one that was judged; `scheme` is of its instance id, `labels` are of what differs."""
+    """What a token shares with one that was judged; `scheme` is its instance id's, `labels` are those of the parts."""
 
     places: _Places
     expected: TokenExpectations
@@ -82,7 +82,7 @@ class _Shape:
 
 
 class TokenShapes:
-    """Tokens judged lately that kept every rule. Threads may share an object: at worst a token is remembered twice."""
+    """Recently judged tokens that kept every rule. Threads may share it: at worst a token is remembered twice."""
 
     def __init__(self) -> None:
         self._places: dict[int, _Places] = {}
@@ -94,9 +94,9 @@ class TokenShapes:
     def judge(
         self, token: bytes, ring: KeyRing, challenge: bytes | None, expected: TokenExpectations, report: Report
     ) -> PsaToken | Refused | None:
-        """The token with its findings in `report`, as the careful way makes them, or no finding at all.
+        """The token, with the same findings in `report` as a full judgement gives; else nothing is added to `report`.
 
-        Without findings it returns the signature that was found not to verify, or None where none was tried.
+        In that case it returns the signature that did not verify, or None when no signature was tried.
         """
         shape = self._find(token, challenge is not None, expected)
         if shape is None:
@@ -162,10 +162,10 @@ class TokenShapes:
     def learn(
         self, token: PsaToken, challenge: bytes | None, expected: TokenExpectations, findings: Sequence[Finding]
     ) -> None:
-        """Remember a token that was judged the careful way, with these findings, where every check held."""
+        """Remember a token that was judged in full, with these findings, if every check held."""
         if self._credit:
             self._credit -= 1
-        else:  # tokens that share nothing: to remember each would only cost time
+        else:  # the tokens share nothing: to remember each would only cost time
             self._left_out += 1
             if self._left_out % _PATIENCE:
                 return
@@ -204,7 +204,7 @@ def _may_be_shared(finding: Finding) -> bool:
 
 
 def _places(token: PsaToken) -> _Places | None:
-    """Where the parts are; None where that does not follow from the bytes beyond doubt."""
+    """The places of the parts; None when the bytes leave a doubt about one of them."""
     message, data = token.message, token.raw
     if type(data) is not bytes or len(data) > _LONGEST or message is None or message.unprotected:
         return None
@@ -225,7 +225,7 @@ def _places(token: PsaToken) -> _Places | None:
 
 
 def _place(data: bytes, content: bytes | None) -> slice | None:
-    """Where a claim's content is: the one place with these bytes."""
+    """The place of a claim's content; None unless exactly one place holds these bytes."""
     at = -1 if not content else data.find(content)
     if content is None or at < 0 or data.find(content, at + 1) >= 0:
         return None
@@ -253,7 +253,7 @@ def _shape(token: PsaToken, places: _Places, expected: TokenExpectations, findin
 
 
 def _copied(value: CborValue) -> CborValue:
-    """A value of the caller's own, down to the last list and map."""
+    """A deep copy of the value's lists and maps, which the caller may change."""
     if isinstance(value, dict):
         return {key: _copied(item) if isinstance(item, list | dict) else item for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""How checks are declared: severities by policy and what two well-known peers do."""
+"""How checks are declared: severities by policy, and whether two well-known verifiers make the same check."""
 
 from __future__ import annotations
 

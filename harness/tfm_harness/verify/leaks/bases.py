@@ -13,19 +13,19 @@ from tfm_harness.verify.leaks.tokens import BASE32, BASE64, HEX, Bytes, Flags, I
 __all__ = ["base_readings"]
 
 _LONG = {6: 11, 5: 13}
-"""Characters that eight bytes need, by the bits of one."""
-_LONG_BASE85 = 20  # characters for sixteen bytes: less stands in any log
+"""The number of characters that eight bytes need, by the bits of one character."""
+_LONG_BASE85 = 20  # characters for sixteen bytes; shorter stretches occur in any log
 _SHORT_GROUP, _LONG_GROUP = 3, 16
 _APART = 4
 _LEAST_LINE = 4
 _LEAST_UU, _MOST_UU = 8, 61
-"""Bytes that a line behind words has at least, and characters at most."""
+"""The fewest bytes and the most characters of a line of uuencode that words precede."""
 _MOST_CUT = 4
-"""Blanks that may have been cut from the end of a line of uuencode."""
+"""The most blanks that may have been cut from the end of a line of uuencode."""
 
 
 def base_readings(block: Text) -> Iterator[Reading]:
-    """Every reading of a text as one of these."""
+    """Every reading of a text in one of these encodings."""
     raw, of = block.raw, block.kinds
     base64 = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for name, kind, bits in (("base64", BASE64, 6), ("base32", BASE32, 5)):
@@ -43,13 +43,13 @@ def base_readings(block: Text) -> Iterator[Reading]:
     yield from _based("base32hex", raw, _one_case(raw, *five), 5, _FIVE_HEX)
     for rank, (name, table) in enumerate(_EIGHTY_FIVE.items()):
         start, end = runs(further & 1 << rank != 0, _LONG_BASE85)
-        # Twenty characters without one that base64 lacks are no base85, but for one run in a thousand.
+        # Twenty characters that base64 has as well are base85 in only one run of a thousand.
         some = ~_inside(start, end, *base64)
         yield from _base85(name, table, raw, start[some], end[some])
 
 
 def _inside(start: Ints, end: Ints, first: Ints, behind: Ints) -> Flags:
-    """Which stretches lie inside of one of those between `first` and `behind`."""
+    """Which stretches lie inside a stretch from `first` to `behind`."""
     if not len(first):
         return np.zeros(len(start), np.bool_)
     at = np.searchsorted(first, start, "right") - 1
@@ -58,7 +58,7 @@ def _inside(start: Ints, end: Ints, first: Ints, behind: Ints) -> Flags:
 
 
 def _one_case(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """Those that do not mix capitals and small letters, and are more than digits."""
+    """The stretches that do not mix capitals and small letters, and hold other characters than digits."""
     if not len(start):
         return start, end
     at = spread(start, end - start)
@@ -78,12 +78,12 @@ def _based(
     alphabet: Bytes | None = None,
     places: Ints | None = None,
 ) -> Iterator[Reading]:
-    """Base64 (6 bits a character) or base32 (5): at each character of a group a secret's first byte may begin."""
+    """Base64 (6 bits a character) or base32 (5); a secret's first byte may begin at each character of a group."""
     start, end = found
     if not len(start):
         return
     group = 4 if bits == 6 else 8
-    # Each stretch is filled up to whole groups, by whatever stands behind it: groups with that are left out.
+    # Each stretch is filled up to whole groups with the characters after it; groups with such characters are left out.
     size = end - start
     groups = -(-size // group)
     at = np.minimum(spread(start, groups * group), len(text) - 1)
@@ -104,21 +104,21 @@ def _based(
 
 
 def _stood(at: Ints, places: Ints | None, shift: int, group: int, whole: Flags) -> Ints:
-    """Where each whole group of characters stood."""
+    """The place of each whole group of characters in the text."""
     first: Ints = at[shift::group]
     first = first[whole[: len(first)]]
     return first if places is None else places[first]
 
 
 def _joined(digits: Bytes, bits: int) -> list[Bytes]:
-    """Each byte of the group that begins at each digit."""
+    """One array for each byte of a group: the byte of the group that begins at each digit."""
     group = 4 if bits == 6 else 8
     count = len(digits) - group + 1
     columns = []
     for first in range(0, bits * group, 8):
         number, above = divmod(first, bits)
         column = np.zeros(count, np.uint8)
-        left = 8 - bits + above  # by how many bits the digit is moved up
+        left = 8 - bits + above  # the digit is shifted left by so many bits
         while left > -bits:
             digit = digits[number : number + count]
             column |= digit << np.uint8(left) if left >= 0 else digit >> np.uint8(-left)
@@ -143,7 +143,7 @@ def _grouped(name: str, block: Text, start: Ints, end: Ints, bits: int) -> Itera
     characters = block.kinds[spread(start[groups], size[groups])]
     length = count * size[first]
     digits = np.bitwise_and.reduceat(characters, np.cumsum(length) - length) & HEX != 0
-    first, count = first[~digits], (count + shorter)[~digits]  # hexadecimal dumps are not meant
+    first, count = first[~digits], (count + shorter)[~digits]  # leave out hexadecimal dumps
     if not len(first):
         return
     groups = spread(first, count)
@@ -154,18 +154,18 @@ def _grouped(name: str, block: Text, start: Ints, end: Ints, bits: int) -> Itera
 
 
 def _long_lines(block: Text) -> tuple[Ints, Ints]:
-    """First character of each line that is long enough to be looked at, and where it ends."""
+    """Start and end of each line that is long enough to be searched."""
     start, end = np.append(0, block.ends + 1), np.append(block.ends, len(block.raw))
     long = end - start >= _LEAST_LINE
     return start[long], end[long]
 
 
 def _over_lines(block: Text, first: Ints, behind: Ints) -> Iterator[Reading]:
-    """Lines of nothing but base64, read as one.
+    """Lines that hold nothing but base64, joined and read as one.
 
     Args:
         block: the text.
-        first, behind: of each stretch of base64's characters.
+        first, behind: start and end of each stretch of base64's characters.
     """
     text = block.raw
     start, end = _long_lines(block)
@@ -184,13 +184,13 @@ def _over_lines(block: Text, first: Ints, behind: Ints) -> Iterator[Reading]:
 
 
 def _uuencoded(block: Text, before: Flags) -> Iterator[Reading]:
-    """Lines of uuencode: a character for the number of bytes, and four for each three of them.
+    """Lines of uuencode: one character for the number of bytes, then four characters for every three bytes.
 
-    Words may stand before it, and blanks at its end, which are zeros, may have been cut: a whole group at most.
+    Words may precede the data in a line. Blanks at the end (they mean zeros) may have been cut, at most one group.
 
     Args:
         block: the text.
-        before: which of its characters may stand before it.
+        before: which characters of the text may precede the data.
     """
     text = block.raw
     line_start, line_end = _long_lines(block)
@@ -198,7 +198,7 @@ def _uuencoded(block: Text, before: Flags) -> Iterator[Reading]:
         return
     words = np.flatnonzero(before[:-1]) + 1
     words = words[_SIZES[text[words]] >= _LEAST_UU]
-    # Of each line those near enough to its end.
+    # In each line, keep the words that are near enough to its end.
     behind = np.searchsorted(words, line_end)
     count = behind - np.searchsorted(words, np.maximum(line_start, line_end - _MOST_UU))
     words = words[spread(behind - count, count)]
@@ -208,7 +208,7 @@ def _uuencoded(block: Text, before: Flags) -> Iterator[Reading]:
     need = _UU_NEEDS[text[start]].astype(np.int64)
     missing = need - (line_end[line] - start)
     fits = (need > 0) & (missing >= 0) & (missing <= _MOST_CUT)
-    # Of one line the first that fits: a later one is read as a part of it.
+    # In each line, keep the first start that fits: a later one is read as a part of it.
     line, which = np.unique(line[fits], return_index=True)
     start = start[fits][which]
     if len(start):
@@ -217,7 +217,7 @@ def _uuencoded(block: Text, before: Flags) -> Iterator[Reading]:
 
 
 def _base85(name: str, table: Bytes, text: Bytes, start: Ints, end: Ints) -> Iterator[Reading]:
-    """Five characters are four bytes: Ascii85, and the alphabets of RFC 1924 (Python, git) and of ZeroMQ."""
+    """Base85, five characters for four bytes: Ascii85, and the alphabets of RFC 1924 (Python, git) and of ZeroMQ."""
     if not len(start):
         return
     length = end - start
@@ -248,7 +248,7 @@ def _alphabet(letters: bytes) -> Bytes:
 _UU: Bytes = (np.arange(256) - 0x20 & 0x3F).astype(np.uint8)
 _SIZES = np.arange(256) - 0x20 & 0x3F
 _UU_NEEDS = np.where((_SIZES > 0) & (_SIZES <= 45), 1 + (_SIZES + 2) // 3 * 4, 0).astype(np.uint8)
-"""Characters of a line that begins with this one."""
+"""The number of characters that follow in a line of uuencode, by the line's first character."""
 _LETTERS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _EIGHTY_FIVE = {
     "Ascii85": _alphabet(bytes(range(0x21, 0x76))),
@@ -266,4 +266,4 @@ _FURTHER = (
     + (_FIVE_HEX < 32).astype(np.uint8) * np.uint8(_BASE32HEX)
     + np.isin(np.arange(256), np.frombuffer(b" \t:>])|", np.uint8)).astype(np.uint8) * np.uint8(_WORD_BEFORE)
 ).tobytes()
-"""For `bytes.translate`: the alphabets of base85, base32hex, and what stands between a line's words and the rest."""
+"""For `bytes.translate`: the alphabets of base85 and base32hex, and the characters that may precede a line's data."""

@@ -17,11 +17,11 @@ class Block:
     """A part of a text. It holds no copy of it, so that any number of blocks can be kept."""
 
     def __init__(self, whole: bytes, start: int, end: int, place: Callable[[int], int]) -> None:
-        """`place` leads from an offset in the whole text to one in what is searched."""
+        """`place` converts an offset in the whole text into an offset in the searched data."""
         self._whole, self._start, self._end, self._place = whole, start, end, place
 
     def text(self) -> bytes:
-        """Its characters."""
+        """The characters of the block, without control sequences."""
         part = self._whole[self._start : self._end]
         if not len(self._cuts[0]):
             return part
@@ -32,7 +32,7 @@ class Block:
         return b"".join([*pieces, part[at:]])
 
     def place(self, at: int) -> int:
-        """The offset, in the searched data, of one of its characters."""
+        """The offset, in the searched data, of the character at index `at` of the block's text."""
         start, end = self._cuts
         behind = np.cumsum(end - start)
         cut = int(np.searchsorted(start - behind + (end - start), at, "right"))
@@ -40,7 +40,7 @@ class Block:
 
     @cached_property
     def _cuts(self) -> tuple[Ints, Ints]:
-        """Start and end of the part that is left out."""
+        """Start and end of each part that is left out."""
         spans = colours(self._whole[self._start : self._end])
         found = np.array(spans, np.int64).reshape(-1, 2)
         return found[:, 0], found[:, 1]

@@ -1,4 +1,4 @@
-"""Canaries: made-up secrets in every notation, planted in what was searched, to show that the search finds them."""
+"""Canaries: invented secrets in every notation, planted in the searched data to show that the search finds them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfm_harness.verify.leaks.secrets import WORD, Secret, telling
 __all__ = ["NOTATIONS", "RAW_NOTATIONS", "missed_canaries"]
 
 _SLICE = 1 << 17
-"""Of what was searched so much is searched once more, with the canaries in it."""
+"""So many bytes of the searched data are searched once more, with the canaries in them."""
 
 Write = Callable[[bytes], bytes]
 
@@ -33,7 +33,7 @@ def _each(form: str, between: str = " ") -> Write:
 
 
 def _grouped(size: int, between: str) -> Write:
-    """Digits in groups of so many, whether or not a byte ends there."""
+    """Digits in groups of `size`, whether or not a group ends with a whole byte."""
     return lambda data: between.join(data.hex()[at : at + size] for at in range(0, 2 * len(data), size)).encode()
 
 
@@ -108,7 +108,7 @@ def _records(form: str) -> Write:
 
 
 def _packed(data: bytes) -> bytes:
-    """By gzip, in codes: bytes that are only stored would be found as they are."""
+    """Compress with gzip and fixed Huffman codes: merely stored bytes would be found without decompression."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31, 9, zlib.Z_FIXED)
     return packer.compress(data) + packer.flush()
 
@@ -244,7 +244,7 @@ NOTATIONS: Mapping[str, Write] = {
     "hex XOR 0x5a": lambda data: bytes(byte ^ 0x5A for byte in data).hex().encode(),
     "half of it in hex": lambda data: data[8:24].hex().encode(),
 }
-"""Notations in a text, and how each is written."""
+"""The notations in a text, each with the function that writes it."""
 
 RAW_NOTATIONS: Mapping[str, Write] = {
     "as it is": bytes,
@@ -265,16 +265,16 @@ RAW_NOTATIONS: Mapping[str, Write] = {
     "hex in it": lambda data: b"\0" + data.hex().encode() + b"\0",
     "base64 in it": lambda data: b"\xff" + base64.b64encode(data) + b"\xff",
 }
-"""Forms in memory, and how each is written."""
+"""The forms in memory, each with the function that writes it."""
 
 
 def missed_canaries(data: bytes, *, seed: int, text: bool = True) -> list[str]:
     """The notations in which a canary planted in `data` is not found; empty as long as the scanner works.
 
     Args:
-        data: what was searched; canaries are planted in a part of it.
-        seed: of the canaries and their places.
-        text: plant what stands in a text; else what stands in memory.
+        data: the searched data; canaries are planted in a part of it.
+        seed: the seed of the canaries and their places.
+        text: plant the notations of a text; else the forms in memory.
     """
     rng = random.Random(seed)  # noqa: S311 - canaries guard nothing; the same seed must give the same ones
     written = NOTATIONS if text else RAW_NOTATIONS
@@ -296,7 +296,7 @@ def missed_canaries(data: bytes, *, seed: int, text: bool = True) -> list[str]:
 
 
 def _canary(rng: random.Random) -> bytes:
-    """A key that the search is made for: of some 600 random ones, one has a word that tells nothing."""
+    """A key all of whose words can be told from chance; about one of 600 random keys is drawn again."""
     while True:
         key = rng.randbytes(32)
         if all(telling(key[at : at + WORD]) for at in range(0, len(key), WORD)):

@@ -1,4 +1,4 @@
-"""The same numbers read in many choices: what all of them need is made once."""
+"""Reads the same numbers in many choices; data that several choices need is computed once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tfm_harness.verify.leaks.tokens import Bytes, Flags, Ints, Numbers, Tokens,
 __all__ = ["LEAST", "Column", "Digits", "joined"]
 
 LEAST = 8
-"""Bytes of a reading: less is no piece of a secret."""
+"""The fewest bytes of a reading: fewer bytes are no piece of a secret."""
 
 
 class _Some:
-    """The numbers that have a flag, of all numbers."""
+    """Those of all numbers whose flag is set."""
 
     def __init__(self, found: Tokens, choices: Choices, flags: Flags) -> None:
         self._flags, self._every = flags, bool(flags.all())
@@ -28,7 +28,7 @@ class _Some:
         self._seen: list[Flags | Ints] = []
 
     def _in_order(self, some: Ints) -> Ints:
-        """Indices of the numbers of `some` that are among these."""
+        """The indices, among these numbers, of those numbers of `some` that belong to them."""
         if self._every:
             return some
         if self._rank is None:
@@ -56,7 +56,7 @@ class Digits(_Some):
     """The digits of hexadecimal numbers, in pairs or one by one."""
 
     def __init__(self, found: Tokens, choices: Choices, flags: Flags, width: int) -> None:
-        """`width` digits are one byte of the stream: two, or one that is joined with its neighbours later."""
+        """`width` digits make one byte of the stream: two, or one that is later joined with its neighbour."""
         super().__init__(found, choices, flags)
         digits = digits_of(found.block.raw, self._start, self._length)
         self._data = joined(digits) if width == 2 else digits
@@ -77,13 +77,13 @@ class Digits(_Some):
         return spread(self._start[some], self._length[some])[shift::2]
 
     def pairs(self, notation: str, choice: Choice) -> Iterator[Reading]:
-        """Two digits a byte: numbers of an even number of digits."""
+        """Read two digits as a byte, in numbers with an even number of digits."""
         some = self._chosen(choice)
         if some is not None:
             yield Reading(notation, self._stream(choice, some), lambda: self._places(some, 0))
 
     def nibbles(self, notation: str, choice: Choice) -> Iterator[Reading]:
-        """All digits in a row, however they are grouped."""
+        """Read all digits in a row, whatever their groups."""
         some = self._chosen(choice)
         if some is not None:
             digits = self._stream(choice, some)
@@ -96,14 +96,14 @@ class Column(_Some):
     """Numbers of one size in bytes."""
 
     def __init__(self, found: Tokens, choices: Choices, fits: Flags, values: Numbers, size: int) -> None:
-        """The numbers that fit, of all; `values` has all of them."""
+        """`fits` flags the numbers that belong to the column; `values` holds the values of all numbers."""
         super().__init__(found, choices, fits)
         self.size = size
         some = values if self._every else values[fits]
         self._orders = [some.astype(f"{order}u{size}") for order in (">", "<")[: 1 if size == 1 else 2]]
 
     def readings(self, notation: str, choice: Choice) -> Iterator[Reading]:
-        """Matches among the chosen numbers, in both byte orders."""
+        """The chosen numbers as bytes, in both byte orders."""
         if len(self._start) * self.size < LEAST:
             return
         some = self._chosen(choice)
@@ -116,6 +116,6 @@ class Column(_Some):
 
 
 def joined(digits: Bytes) -> Bytes:
-    """Two digits are a byte."""
+    """Join every two digits into a byte."""
     found: Bytes = digits[::2] << np.uint8(4) | digits[1::2]
     return found

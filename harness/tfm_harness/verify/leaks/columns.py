@@ -1,4 +1,4 @@
-"""Which numbers of each line are data, and which are offsets, counters, times and the text at the side."""
+"""Choices of numbers in each line: data among offsets, counters, times and the text at the side."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tfm_harness.verify.leaks.tokens import Bytes, Flags, Ints, Tokens
 __all__ = ["Choice", "Choices"]
 
 _COLUMNS = 4
-"""So many numbers from the beginning of each line are each looked at alone."""
+"""So many numbers from the beginning of each line are columns that are read alone."""
 _ORDINALS = ("first", "second", "third", "fourth")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Some of the numbers.
+    """A choice of some of the numbers.
 
     Attributes:
-        words: which ones.
-        flag: all that have this bit in `Choices.bits`, in the order of the text; 0: all.
-        some: their indices, where they are read in another order.
+        words: a description of the chosen numbers.
+        flag: the chosen numbers have this bit in `Choices.bits`, and are read in the order of the text; 0: all numbers.
+        some: the indices of the chosen numbers, if they are read in another order; else None.
     """
 
     words: str
@@ -36,19 +36,19 @@ class Choice:
         return found
 
     def taken(self, bits: Bytes) -> Flags | Ints:
-        """The numbers that the choice takes, of all numbers."""
+        """The chosen numbers among all numbers, as flags or indices."""
         return self.flags(bits) if self.some is None else self.some
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Each choice that differs from all earlier ones.
+    """All choices, without those that equal an earlier one.
 
-    Columns are read line by line, lines of one kind together: what other lines say between them does not matter.
+    In a column, lines of one kind are read together, even if other lines stand between them.
 
     Attributes:
-        bits: for each number the choices that take it in the order of the text.
-        choices: all of them.
+        bits: for each number, a bit for each choice that takes it in the order of the text.
+        choices: all choices.
     """
 
     bits: Bytes
@@ -56,12 +56,13 @@ class Choices:
 
     @classmethod
     def of(cls, found: Tokens, *, dumps: bool = False, columns: bool = True) -> Choices:
-        """Those of all numbers of a text.
+        """The choices among all numbers of a text.
 
         Args:
             found: the numbers.
-            dumps: also the longest row of numbers of one width in each line.
-            columns: also odd and even ones, single columns and the like; else without each line's first alone.
+            dumps: also choose the longest row of numbers of one width in each line.
+            columns: also choose odd and even numbers, single columns and the like. If False, the only choices are all
+                numbers, and all but each line's first.
         """
         everything = np.ones(len(found), np.bool_)
         seen: list[Flags] = [everything]
@@ -89,7 +90,7 @@ class Choices:
 
 
 def _all_but_first(found: Tokens) -> tuple[str, Flags]:
-    """Without offsets and times that stand first."""
+    """All numbers but each line's first, which may be an offset or a time."""
     return ", without each line's first number", ~found.first
 
 

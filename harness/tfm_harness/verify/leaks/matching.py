@@ -1,10 +1,10 @@
-"""Many windows at once in streams of bytes: a table of hashes finds candidates, and each is then compared whole.
+"""Finds many windows at once in streams of bytes: a table of hashes gives candidates, and each is then compared whole.
 
-What is compared first are the differences (exclusive or) of neighbouring bytes: they stay the same when all bytes are
-combined with one constant, so that inverted bytes, flipped signs and a simple disguise need no windows of their own.
+The first comparison is of the differences (exclusive or) of neighbouring bytes. They stay the same when all bytes are
+combined with one constant, so inverted bytes, flipped signs and a simple disguise need no windows of their own.
 
-Of a stream only every fourth place is looked up: a window of eight bytes has seven differences, so four of them in a
-row begin at such a place wherever it stands. Each window is therefore in the table four times, once for each alignment.
+Only every fourth place of a stream is looked up. A window of eight bytes has seven differences, so wherever it stands,
+four of them in a row begin at such a place. Each window is therefore in the table four times, once for each alignment.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from tfm_harness.verify.leaks.tokens import Bytes, Ints
 __all__ = ["Index", "Window", "WordIndex", "likely"]
 
 _ANCHOR = 8
-"""Bytes that are compared before a window is compared whole: seven differences of neighbours."""
+"""The number of bytes that are compared before the whole window: they give seven differences of neighbours."""
 _GRAM = 4
-"""Differences that are looked up, and the distance of the places where they are."""
+"""The number of differences that are looked up together, and the distance of the places that are looked up."""
 _CHUNK = 1 << 17
-"""Bytes looked at in one go: what fits into a CPU's cache."""
+"""The number of bytes that are searched at once; they fit into a CPU's cache."""
 _KNOWN: Final = {0x00: "", 0x80: "sign bits flipped", 0xFF: "inverted"}
 """Constants that bytes are often combined with: int8 shown as uint8 with another zero point is 0x80."""
 _XORED: Final = tuple(bytes(byte ^ constant for byte in range(256)) for constant in range(256))
-"""For each constant: what `bytes.translate` wants to combine every byte with it."""
+"""For each constant, the table with which `bytes.translate` combines every byte with it."""
 _DISGUISED = 12
-"""Bytes that must be there where the constant is another one: 256 constants are to be told from chance."""
+"""The fewest bytes of a match with another constant: with 256 constants, chance matches are more frequent."""
 _FACTOR, _SECOND_FACTOR = np.uint32(0x9E37_79B1), np.uint32(0x85EB_CA77)
-"""Knuth's multiplicative hashing: a prime next to 2**32 over the golden ratio, and another one."""
+"""Factors of Knuth's multiplicative hashing: a prime near 2**32 divided by the golden ratio, and another prime."""
 _BITS, _SECOND_BITS = 16, 22
-"""At least and at most so many bits of a hash choose its place in the table."""
+"""The fewest and the most bits of a hash that choose its place in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,10 @@ class Window:
 
     Attributes:
         secret: number of the secret.
-        form: in words.
+        form: the form's description.
         data: the whole secret in that form.
-        at, size: where in it the piece is.
-        disguised: also where every byte is combined with some constant.
+        at, size: offset of the piece in `data`, and its size in bytes.
+        disguised: also find the window when every byte is combined with any constant.
     """
 
     secret: int
@@ -60,7 +60,7 @@ class Window:
     disguised: bool = False
 
     def shown(self, constant: int) -> str:
-        """The form, with the constant that every byte was combined with."""
+        """The form's description, with the constant with which every byte was combined."""
         words = _KNOWN.get(constant, f"each byte XOR {constant:#04x}")
         return ", ".join(filter(None, (self.form, words)))
 
@@ -102,12 +102,12 @@ class Index:
         self._second[self._keys * _SECOND_FACTOR >> self._second_shift] = True
 
     def find(self, stream: Bytes) -> Iterator[tuple[Window, int, int]]:
-        """The first place of each secret and form that is there: a window, where it begins, and the constant."""
+        """The first place of each secret and form in the stream: the window, its offset, and the constant."""
         for _, window, at, constant in self.find_all([stream]):
             yield window, at, constant
 
     def find_all(self, streams: Sequence[Bytes]) -> Iterator[tuple[int, Window, int, int]]:
-        """The same of several streams in one go: the number of the stream before."""
+        """Like `find` for several streams at once; each result begins with the number of its stream."""
         if not streams or not len(self._keys):
             return
         joined = streams[0] if len(streams) == 1 else np.concatenate(streams)
@@ -135,7 +135,7 @@ class Index:
                 yield stream, window, at, constant
 
     def _candidates(self, stream: Bytes) -> Iterator[tuple[Ints, Ints]]:
-        """Places whose seven differences are those of some window: where that begins, and its number."""
+        """Places whose seven differences equal those of a window: the offset of the window, and its number."""
         for start in range(0, len(stream) - _GRAM, _CHUNK):
             part = stream[start : start + _CHUNK + 1]
             values = (part[1:] ^ part[:-1])[: (len(part) - 1) // _GRAM * _GRAM].view(np.dtype("<u4"))
@@ -164,7 +164,7 @@ class Index:
 
 
 def _combined(stream: Bytes, at: int, window: Window) -> int | None:
-    """The constant that the whole window at this place is combined with; None where it does not stand there."""
+    """The constant with which the whole window at this place is combined; None when the window is not there."""
     wanted = window.data[window.at : window.at + window.size]
     seen = stream[at : at + window.size].tobytes()
     constant = seen[0] ^ wanted[0]
@@ -175,12 +175,12 @@ def _combined(stream: Bytes, at: int, window: Window) -> int | None:
 
 
 def likely(size: int) -> float:
-    """How likely a window of so many bytes is found by chance at one place of one stream of random bytes."""
+    """The probability that a window of `size` bytes is found by chance at one place of one stream of random bytes."""
     return float(len(_KNOWN) / 256.0**size + (256 - len(_KNOWN)) / 256.0 ** max(size, _DISGUISED))
 
 
 def _extent(stream: Bytes, at: int, window: Window, constant: int) -> int:
-    """How many bytes of the secret stand there, those before and behind the window included."""
+    """How many bytes of the secret are at this place, bytes before and after the window included."""
     before = min(at, window.at)
     size = min(len(window.data) - window.at, len(stream) - at) + before
     same = stream[at - before : at - before + size] ^ np.uint8(constant) == np.frombuffer(
@@ -191,7 +191,7 @@ def _extent(stream: Bytes, at: int, window: Window, constant: int) -> int:
 
 
 def _most_varied(steps: Bytes, places: range, size: int) -> tuple[Ints, Bytes]:
-    """For each row of differences the `size` most different ones: their positions and their values."""
+    """For each row of differences, the `size` neighbours with the most variety: their position and their values."""
     best = np.zeros(len(steps), np.int64)
     most = np.full(len(steps), -1)
     for at in places:
@@ -212,7 +212,7 @@ class WordIndex:
         self._table[self._words & np.uint32(0xFFFF)] = True
 
     def find(self, values: npt.NDArray[np.uint32]) -> Iterator[tuple[int, int, int]]:
-        """Where, which word, of which secret."""
+        """For each word that is found: its index in `values`, the word, and the number of its secret."""
         some = np.flatnonzero(self._table.take(values & values.dtype.type(0xFFFF), mode="clip"))
         for at in some[np.isin(values[some], self._words)]:
             word = int(values[at])

@@ -1,7 +1,7 @@
-"""What bytes a text may mean: every reading of it as numbers, dumps and encodings.
+"""The bytes that a text may mean: every reading of it as numbers, dumps and encodings.
 
-Each reading is a stream of bytes with the places in the text where they came from. Readings are generous: a wrong
-one gives noise, and noise does not hold eight bytes of a secret in a row.
+Each reading is a stream of bytes with their places in the text. Readings are generous: a wrong one gives noise, and
+noise does not hold eight bytes of a secret in a row.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ WORDS = "single 32-bit words"
 
 
 def readings(text: bytes) -> Iterator[Reading]:
-    """Every reading of `text` but the raw one; that of single 32-bit words last.
+    """Every reading of `text` but the raw one; the last is that of single 32-bit words.
 
-    Its bytes are words of eight hexadecimal digits, or of five at least behind 0x, most significant byte first.
+    The words have eight hexadecimal digits, or at least five after 0x; their most significant byte comes first.
     """
     for reading in _all(text):
         if len(reading.data) >= 8:
@@ -42,7 +42,7 @@ def readings(text: bytes) -> Iterator[Reading]:
 def _all(text: bytes) -> Iterator[Reading]:
     block = Text(text)
     unmarked_text = unmarked(text)  # of the same length
-    every = block.numbers()  # not kept by the text: it would be a circle, and stay in memory
+    every = block.numbers()  # the text must not keep it: a reference circle would stay in memory
     found = [every]
     if unmarked_text is not None:
         plain, whole = unmarked_text

@@ -1,4 +1,4 @@
-"""Numbers of a text as bytes: hexadecimal, decimal, octal and binary, of every width, in all lines or in columns."""
+"""Reads the numbers of a text as bytes: hexadecimal, decimal, octal and binary, of every width, by lines or columns."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ __all__ = [
 ]
 
 _B = 0xB
-"""As a hexadecimal digit it marks binary numbers."""
+"""The value of the hexadecimal digit B, which marks binary numbers (0b1010, 1010b)."""
 _LONG_HEX = 16
 _LONG_BITS = 64
 _LONG_DECIMAL = 24
-"""Digits that eight bytes need."""
+"""The number of decimal digits that eight bytes need."""
 _MOST_DIGITS = 20
 _LEAST_BIG, _MOST_BIG = 21, 1300
-"""Digits of a number that is wider than 64 bits: of up to 4,300 bits."""
+"""The fewest and the most digits of a decimal number that is wider than 64 bits; the most have about 4,300 bits."""
 
 
 def hex_readings(found: Tokens) -> Iterator[Reading]:
-    """Hexadecimal numbers."""
+    """Readings of hexadecimal numbers."""
     short = found.length <= 16
     worth = np.zeros(len(found), np.uint64)
     worth[short] = found.only(short).values(16)
@@ -58,7 +58,7 @@ def hex_readings(found: Tokens) -> Iterator[Reading]:
     columns = []
     for style, styled in (("", None), (", those with 0x", found.prefixed)):
         for size in (1, 2, 4, 8) if styled is None or styled.any() else ():
-            # Without 0x a number is as wide as it is written; with it leading zeros may be missing.
+            # Without 0x, a number is as wide as its digits; with 0x, leading zeros may be missing.
             fits = found.length == 2 * size if styled is None and size > 1 else found.length <= 2 * size
             fits = fits if styled is None else fits & styled
             columns.append((style, Column(found, choices, fits, signed, size)))
@@ -71,7 +71,7 @@ def hex_readings(found: Tokens) -> Iterator[Reading]:
 
 
 def hex_run_together(block: Text) -> Iterator[Reading]:
-    """Hexadecimal digits, whatever stands before and behind them."""
+    """Readings of long rows of hexadecimal digits, whatever precedes and follows them."""
     start, end = runs(block.kinds & HEX != 0, _LONG_HEX)
     for shift in (0, 1) if len(start) else ():
         first, length = start + shift, (end - start - shift) // 2 * 2
@@ -84,11 +84,11 @@ def _every_second(start: Ints, length: Ints) -> Ints:
 
 
 def decimal_readings(found: Tokens) -> Iterator[Reading]:
-    """Decimal numbers, with and without signs."""
+    """Readings of decimal numbers, with and without signs."""
     fitting = found.length <= _MOST_DIGITS
     value = np.zeros(len(found), np.uint64)
     value[fitting] = found.only(fitting).values(10)
-    # 20 digits may be more than 2**64 - 1; the carry shows in what all but the last digit are worth.
+    # 20 digits may exceed 2**64 - 1; the value of all but the last digit shows it.
     long = np.flatnonzero(found.length == _MOST_DIGITS)
     if len(long):
         head = found.take(long)
@@ -115,7 +115,7 @@ def _fits(worth: Numbers, negative: Flags, size: int) -> Flags:
 
 
 def decimals_run_together(block: Text) -> Iterator[Reading]:
-    """Three digits a byte, and one number for all of a secret."""
+    """Readings of long rows of digits: three digits a byte, and one number for a whole secret."""
     start, end = runs(block.kinds & DECIMAL != 0, _LEAST_BIG)
     if not len(start):
         return
@@ -137,7 +137,7 @@ def decimals_run_together(block: Text) -> Iterator[Reading]:
 
 
 def octal_readings(found: Tokens) -> Iterator[Reading]:
-    """Octal numbers with their leading zeros."""
+    """Readings of octal numbers with their leading zeros."""
     choices = Choices.of(found, columns=False)
     for size, digits in ((1, (3, 4)), (2, (6, 7)), (4, (11, 12))):
         some = np.flatnonzero((found.length == digits[0]) | (found.length == digits[1]))
@@ -152,11 +152,11 @@ def octal_readings(found: Tokens) -> Iterator[Reading]:
 
 
 def binary_readings(block: Text, found: Sequence[Tokens]) -> Iterator[Reading]:
-    """Numbers of binary digits, those with 0b too, in groups of any size, and run together.
+    """Readings of binary digits (with 0b as well), in groups of any size and run together.
 
     Args:
         block: the text.
-        found: its hexadecimal numbers.
+        found: the hexadecimal numbers of the text.
     """
     for some in found:
         yield from _binary_numbers(some)
@@ -199,7 +199,7 @@ def _binary(found: Tokens) -> tuple[Ints, Ints]:
 
 
 def _bits(notation: str, text: Bytes, at: Ints, start: Ints, end: Ints) -> Iterator[Reading]:
-    """Stretches of the binary digits that stand at `at`, from each place of a byte."""
+    """Readings of the binary digits at `at`, once for each bit at which a byte may begin."""
     for shift in range(8):
         some = at[spread(start + shift, (end - start - shift) // 8 * 8)]
         yield Reading(notation, np.packbits(text[some] & 1), some[::8])

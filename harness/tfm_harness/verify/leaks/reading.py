@@ -1,4 +1,4 @@
-"""One reading of a text: bytes, and where they stood."""
+"""One reading of a text: bytes, and their places in the text."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ class Reading:
     """One reading of a text.
 
     Attributes:
-        notation: in words.
-        data: the bytes it means.
-        places: the offset in the text of each `width` bytes, or a function that finds it and is called for hits only.
+        notation: the notation's description.
+        data: the bytes.
+        places: the offset in the text of every `width` bytes, or a function that finds the offsets; it is called for
+            hits only.
     """
 
     notation: str
@@ -28,11 +29,11 @@ class Reading:
     width: int = 1
 
     def place(self, at: int) -> int:
-        """Where in the text byte `at` of the stream came from."""
+        """The offset in the text of byte `at` of the stream."""
         return int(self.places_of(np.array([at]))[0])
 
     def places_of(self, at: Ints) -> Ints:
-        """The same of several bytes."""
+        """Like `place`, for several bytes."""
         if callable(self.places):
             self.places = self.places()
         found: Ints = self.places[np.minimum(at // self.width, len(self.places) - 1)]

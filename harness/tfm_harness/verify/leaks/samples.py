@@ -1,4 +1,4 @@
-"""Readings of a sensor in a log: a few small numbers, which only count together."""
+"""Finds sensor readings in a log: a few small numbers, which count only together."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["SampleValues", "samples_in", "series_in"]
 _NUMBER = re.compile(rb"(?<![0-9A-Za-z.])(0[xX][0-9A-Fa-f]+|-?[0-9]+\.[0-9]+|-?[0-9]+|[0-9A-Fa-f]{4})(?![0-9A-Za-z])")
 _HEX_RUN = re.compile(rb"(?<![0-9A-Fa-f])[0-9A-Fa-f]{2}(?:[ :,-]?[0-9A-Fa-f]{2}){5,}")
 _SIDE_BY_SIDE = 3
-"""Registers of one sample in a row, in hexadecimal: less than 2^-40 by chance, even among a window's samples."""
+"""So many registers of one sample in a row, in hexadecimal, count; by chance: less than 2^-40 in a whole window."""
 _IN_A_ROW = 4
-"""Samples of which one log line each shows the same channel: by chance only where that channel counts, too."""
+"""So many samples in a row, each in its own log line, count; a chance match needs a channel that counts up, too."""
 _ORDERS: tuple[Literal["big", "little"], ...] = ("big", "little")
 _LEAST = 20
-"""Smaller numbers stand in every log."""
+"""Numbers that are smaller do not count: they occur in every log."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleValues:
-    """One sample: what the registers held, and the same in physical units (microtesla, degrees Celsius)."""
+    """One sample: the registers' values, and the same values in physical units (microtesla, degrees Celsius)."""
 
     counts: tuple[int, ...]
     units: tuple[float, ...] = ()
@@ -43,9 +43,9 @@ def samples_in(text: bytes, samples: Sequence[SampleValues]) -> Iterator[tuple[i
 
 
 def series_in(text: bytes, samples: Sequence[SampleValues]) -> Iterator[tuple[int, bytes]]:
-    """Lines (offset and content) that follow one channel of these samples, in their order, a line for each sample.
+    """Lines (offset and content) that show one channel of these samples in their order, a line for each sample.
 
-    One value alone may stand anywhere; the same place of lines of one form shows four samples in a row by no chance.
+    One value alone may occur anywhere. Four samples in a row at the same place of lines of one form are no chance.
     """
     forms: dict[tuple[bytes, int], list[tuple[int, bytes, set[float]]]] = {}
     place = 0
@@ -63,12 +63,12 @@ def series_in(text: bytes, samples: Sequence[SampleValues]) -> Iterator[tuple[in
 def _follows(
     lines: Sequence[tuple[int, bytes, set[float]]], channel: Sequence[set[float]]
 ) -> Iterator[tuple[int, bytes]]:
-    """The lines of the first run that is long enough, and in which every sample has another value."""
+    """The lines of the first run that is long enough, and in which no two samples have the same value."""
     shows: dict[float, list[int]] = {}
     for number, values in enumerate(channel):
         for value in values:
             shows.setdefault(value, []).append(number)
-    before: dict[int, int] = {}  # by sample: how many in a row end at the line before
+    before: dict[int, int] = {}  # by sample: the length of the run that ends at the line before
     for at, (_, _, values) in enumerate(lines):
         here = {number: before.get(number - 1, 0) + 1 for value in values for number in shows.get(value, ())}
         for number, length in here.items():
@@ -80,7 +80,7 @@ def _follows(
 
 
 def _numbers(sample: SampleValues) -> list[set[float]]:
-    """For each channel the numbers that would show it."""
+    """For each channel, the numbers that show its value."""
     channels: list[set[float]] = [set() for _ in range(max(len(sample.counts), len(sample.units)))]
     for channel, count in enumerate(sample.counts):
         if abs(count) >= _LEAST:
@@ -98,7 +98,7 @@ def _values_together(channels: list[set[float]], shown: set[float]) -> bool:
 
 
 def _side_by_side(run: bytes, registers: Sequence[set[int]]) -> bool:
-    """Whether so many different registers of one sample stand in a row of hexadecimal digits, in either byte order."""
+    """Whether a row of hexadecimal digits holds enough different registers of one sample, in either byte order."""
     data = bytes.fromhex(re.sub(rb"[^0-9A-Fa-f]", b"", run).decode())
     for at in range(len(data) - 2 * _SIDE_BY_SIDE + 1):
         words = [data[n : n + 2] for n in range(at, at + 2 * _SIDE_BY_SIDE, 2)]

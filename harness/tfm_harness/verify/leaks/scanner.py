@@ -1,4 +1,4 @@
-"""The scanner: secrets in, then any number of outputs and memory dumps."""
+"""The scanner: it is made of secrets, and searches any number of outputs and memory dumps for them."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from tfm_harness.verify.leaks.wrappings import inflated
 __all__ = ["READINGS", "Leak", "Scanner"]
 
 _NEAR = 2048
-"""Single words of a secret count together when they stand within so many characters."""
+"""Single words of a secret count together when they are at most so many characters apart."""
 _BLOCK = 1 << 20
 _SLICE = 8 << 20
 _OVERLAP = 1 << 15
-"""A secret that is spread over more of a text than this may be missed at the border of two blocks."""
+"""The overlap of blocks; a secret spread over more characters may be missed at the border of two blocks."""
 _ALONE = re.compile(rb"(?<![0-9A-Za-z.])(?:0[xX])?([0-9A-Fa-f]{7,8})(?![0-9A-Za-z])")
 _ALONE_DECIMAL = re.compile(rb"(?<![0-9A-Za-z.])(-?[0-9]{8,10})(?![0-9A-Za-z])")
 _BATCH = 4 << 20
-"""Bytes of readings that are searched in one go."""
+"""The bytes of readings that are searched together."""
 _STRIDES = (2, 4, 8)
 _WRAPPED = (
     "base64", "base32", "hexadecimal, run together", "hexadecimal, without", "hexadecimal, each line's last",
     "hexadecimal, each line's numbers", "percent encoding", "quoted-printable", "markup",
 )  # fmt: skip
-"""Notations in which frames and dumps are printed: what they hold may be a text itself, or compressed."""
+"""Notations in which frames and dumps are printed: their bytes may be text again, or compressed."""
 _WIDE = 2  # bytes of a character in UTF-16
 READINGS = 1024
-"""More streams than one text is ever read as: for the calculation of chance."""
+"""An upper bound of the streams as which one text is read, for the calculation of chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +46,11 @@ class Leak:
     """A piece of a secret that was found.
 
     Attributes:
-        secret: its name.
-        notation: how it stood there, in words.
-        at: offset in what was searched.
-        length: bytes of the secret known to be there.
-        part: offset of the piece in the secret as it stood there.
+        secret: the secret's name.
+        notation: the notation in which the piece was found, in words.
+        at: offset in the searched data.
+        length: bytes of the secret that are known to be there.
+        part: offset of the piece in the secret, in the form that was found.
     """
 
     secret: str
@@ -67,7 +67,7 @@ class Scanner:
     """Looks for secrets.
 
     Raises:
-        ValueError: a secret none of whose windows could be told from chance.
+        ValueError: no window of a secret could be told from chance.
     """
 
     def __init__(self, secrets: Sequence[Secret]) -> None:
@@ -93,11 +93,11 @@ class Scanner:
         self._single = len(single)
 
     def scan(self, data: bytes, *, text: bool = True) -> list[Leak]:
-        """Everything found in `data`, once for each secret and notation.
+        """All leaks in `data`, one for each secret and notation.
 
         Args:
             data: an output, or memory.
-            text: read it as text too; else only what is printable in it.
+            text: read all of it as text as well; else only its printable stretches are read as text.
         """
         leaks: dict[tuple[str, str], Leak] = {}
         for leak in self._everything(data, text=text):
@@ -123,7 +123,7 @@ class Scanner:
                 yield from (replace(leak, notation=f"{leak.notation}, in UTF-16") for leak in some)
 
     def _within(self, inner: Unwrapped) -> Iterator[Leak]:
-        """The secrets found in what was unwrapped. The unwrapped data is dropped afterwards."""
+        """The leaks in the unwrapped data, which is dropped afterwards."""
         found: dict[tuple[str, str], tuple[Leak, Content, int]] = {}
         for number, window, at, constant in self._index.find_all([content.data for content in inner.streams]):
             content = inner.streams[number]
@@ -139,11 +139,11 @@ class Scanner:
         inner.clear()
 
     def chance(self, size: int) -> float:
-        """An upper bound of how many leaks are found by chance in `size` bytes: far below one, or a hit means little.
+        """An upper bound of the leaks found by chance in `size` bytes; a hit means something if it is far below one.
 
-        A key is drawn at random and does not know what is searched. So each of its windows of n bytes stands at a
-        given place of a given stream with probability 256**-n, whatever stands there; and two of its words near each
-        other with 2**-64 a pair. Windows of models and samples are no random numbers: for them it is an estimate.
+        A key is drawn at random, independently of the searched data. So each of its windows of n bytes matches at a
+        given place of a given stream with probability 256**-n, whatever the data; and two of its words match near each
+        other with 2**-64 a pair. Windows of models and samples are not random: for them the bound is an estimate.
         """
         streams = READINGS * size
         whole = sum(streams * count * likely(size_of) for size_of, count in self._by_size.items())
@@ -151,7 +151,7 @@ class Scanner:
         return whole + pairs
 
     def in_words(self, values: Iterable[int]) -> list[Leak]:
-        """Secrets of which a word stands in one of a few 32-bit registers: one word is enough there."""
+        """A leak for each 32-bit register that holds a word of a secret: among a few registers, one word is enough."""
         array = np.array([value & 0xFFFF_FFFF for value in values], np.uint32)
         return [
             Leak(secret=self._names[secret], notation="a register", at=at, length=WORD, part=0)
@@ -159,9 +159,9 @@ class Scanner:
         ]
 
     def alone_in(self, log: bytes) -> list[Leak]:
-        """Secrets of which one word stands alone as a number in a log for people, a "fingerprint" for instance.
+        """A leak for each number in a log for people that is one word of a secret, a "fingerprint" for instance.
 
-        Only for logs: a number of 32 bits is a word of ten keys by chance once in 2**24, and a log shows few numbers.
+        Only for logs, which show few numbers: a 32-bit number equals a word of ten keys by chance once in 2**24.
         """
         found = [(match, int(match[1], 16)) for match in _ALONE.finditer(log)]
         found += [(match, int(match[1])) for match in _ALONE_DECIMAL.finditer(log)]
@@ -195,17 +195,17 @@ class Scanner:
     # --- text ------------------------------------------------------------------------------------
 
     def _text_in(self, memory: Bytes, inner: Unwrapped, place: Callable[[int], int]) -> Iterator[Leak]:
-        """What is printable in memory, read as one text of several lines."""
+        """Search the printable stretches of memory, as one text of several lines."""
         shown = Printable.of(memory)
         yield from self._blocks(shown.text, inner, lambda at: place(shown.place(at)))
 
     def _blocks(self, text: bytes, inner: Unwrapped | None, place: Callable[[int], int]) -> Iterator[Leak]:
-        """A text block by block.
+        """Search a text block by block.
 
         Args:
             text: the text.
-            inner: gets what stands inside of its readings; None: they are not looked into.
-            place: from an offset in the text to one in what is searched.
+            inner: collects text and compressed data inside the readings; None: they are not searched.
+            place: converts an offset in the text into an offset in the searched data.
         """
         for start in range(0, len(text), _BLOCK):
             block = Block(text, max(0, start - _OVERLAP), start + _BLOCK, place)
@@ -240,7 +240,7 @@ class Scanner:
             yield self._leak(window, constant, reading.notation, reading.data, at, block.place(reading.place(at)))
 
     def _near(self, hits: Iterable[tuple[int, int, int]], notation: str) -> Iterator[Leak]:
-        """Two different words of a secret near each other, whatever stands between them."""
+        """A leak for two different words of a secret near each other, whatever is between them."""
         seen: dict[int, tuple[int, int]] = {}
         for place, word, secret in hits:
             before = seen.get(secret)
@@ -249,7 +249,7 @@ class Scanner:
             seen[secret] = (place, word)
 
     def _leak(self, window: Window, constant: int, notation: str, stream: Bytes, at: int, place: int) -> Leak:
-        """With as much of the secret as stands there behind the window."""
+        """The leak at a window, with as many bytes of the secret as follow the window there."""
         most = min(len(window.data) - window.at, len(stream) - at)
         shown = stream[at : at + most] ^ np.uint8(constant)
         rest = np.frombuffer(window.data, np.uint8, most, window.at) != shown
@@ -269,6 +269,6 @@ def _in_wide(first: int, at: int) -> int:
 
 
 def _varied(window: bytes, distinct: float) -> bool:
-    """Whether its differences tell it from chance too: those of bytes that count up stand in any table."""
+    """Whether a window's differences also tell it from chance: those of bytes that count up are in any table."""
     steps = {one ^ other for one, other in pairwise(window)}
     return len(steps) >= distinct * (len(window) - 1)

@@ -21,7 +21,7 @@ __all__ = ["WORD", "Secret", "device_secrets", "fingerprints", "forms", "telling
 
 _DIGESTS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256")
 WORD = 4
-"""Bytes of a word of a CPU's memory."""
+"""The size in bytes of a word of a CPU's memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +29,12 @@ class Secret:
     """Bytes that must not leave the secure side.
 
     Attributes:
-        name: what it is, for findings.
+        name: the secret's name, for findings.
         data: the bytes.
-        window: bytes that must be found together to count; 8 bytes by chance: once in 2**64 places.
-        step: distance of the windows that are looked for: a piece of `window` + `step` - 1 bytes is always found.
-        distinct: share of different bytes that a window needs; one with less may stand anywhere by chance.
-        every_form: look for reversed, swapped and inverted bytes too (for large secrets: only as they are).
+        window: bytes that must be found together to count; 8 bytes occur by chance once in 2**64 places.
+        step: distance of the windows that are searched: a piece of `window` + `step` - 1 bytes is always found.
+        distinct: share of different bytes that a window needs; a window with less may occur anywhere by chance.
+        every_form: also search for reversed, swapped and inverted bytes; False for large secrets.
     """
 
     name: str
@@ -52,7 +52,8 @@ class Secret:
 def device_secrets(huk: bytes, seed_source: tuple[bytes, int] | None = None) -> list[Secret]:
     """A device's hardware unique key, and the keys that the reference firmware derives from it.
 
-    With `seed_source`, entropy of the last cold start and resets since then: also that, and what seeds the generator.
+    With `seed_source` (the entropy of the last cold start, and the number of resets since then), also this entropy and
+    the seed of the random generator.
     """
     found = [
         Secret(name="the hardware unique key", data=huk),
@@ -70,9 +71,10 @@ def device_secrets(huk: bytes, seed_source: tuple[bytes, int] | None = None) -> 
 
 
 def fingerprints(secrets: Iterable[Secret]) -> list[Secret]:
-    """Digests and checksums of whole secrets. They must not leave either: whoever guesses a secret can check the guess.
+    """Digests and checksums of whole secrets. They must not leave either: a guess of a secret can be checked with them.
 
-    Of the bytes in their order and in reverse. Only the first 8 bytes of each: logs begin with those.
+    They are taken over the bytes in their order and in reverse. Of each digest only the first 8 bytes are searched,
+    because logs begin with those.
     """
     found = []
     for secret in secrets:
@@ -88,7 +90,7 @@ def fingerprints(secrets: Iterable[Secret]) -> list[Secret]:
 def forms(data: bytes, *, every: bool) -> Iterator[tuple[str, bytes]]:
     """`data` in each order of bytes and bits that a CPU or a careless print may give it.
 
-    All of them are found with every byte combined with one constant by exclusive or as well: `Index`.
+    `Index` finds each form also when every byte is combined with one constant by exclusive or.
     """
     yield "", data
     if not every:
@@ -114,7 +116,7 @@ def windows(secret: Secret) -> Iterator[tuple[str, bytes, int]]:
 
 
 def telling(word: bytes) -> bool:
-    """Whether a single word of a secret can be told from what memory is full of: repeated and alternating bytes."""
+    """Whether a single word of a secret can be told from repeated and alternating bytes, of which memory is full."""
     return len(set(word)) > 2
 
 

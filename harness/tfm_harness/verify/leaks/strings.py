@@ -15,13 +15,13 @@ from tfm_harness.verify.leaks.tokens import Ints, Tokens
 __all__ = ["string_readings"]
 
 _ESCAPE: Final = re.compile(rb"\\(?:\\{0,7}(x[0-9A-Fa-f]{2}|[0-3]?[0-7]{1,2})|([abfnrtv\\'\"]))")
-"""A string inside of another one has more than one backslash."""
+"""Matches an escape; in a string inside another string, an escape has more than one backslash."""
 _SIMPLE: Final = {b"a": 7, b"b": 8, b"f": 12, b"n": 10, b"r": 13, b"t": 9, b"v": 11, b"\\": 92, b"'": 39, b'"': 34}
 _WRITTEN: Final = {code: bytes([value]) for code, value in _SIMPLE.items()}
-"""For each code what it stands for; others are added when they are met."""
+"""The character that each escape stands for; further escapes are added when they are met."""
 _OFFSET, _MOST_OFFSET, _CELL = 7, 12, 4
 _OD: Final = re.compile(rb"((?: (?:[0-7]{3}|  [!-~ ]| \\[0abtnvfr]))+)[ ]*\r?(?:\n|$)")
-"""What stands in a line of ``od -c`` behind an offset: cells of four characters."""
+"""Matches the cells of four characters that follow the offset in a line of ``od -c``."""
 
 
 def string_readings(text: bytes, octal: Tokens) -> Iterator[Reading]:
@@ -40,7 +40,7 @@ def string_readings(text: bytes, octal: Tokens) -> Iterator[Reading]:
 
 
 def _unescaped(text: bytes) -> Reading:
-    """Strings with escapes, as C and Python write them. Lines without any are left out."""
+    """The reading of strings with escapes, as C and Python write them. Lines without escapes are left out."""
     data = b"".join([_ESCAPE.sub(_character, line) for line in text.split(b"\n") if b"\\" in line])
     return Reading("a string with escapes", np.frombuffer(data, np.uint8), partial(_escaped_places, text))
 
@@ -68,7 +68,7 @@ def _escaped_places(text: bytes) -> Ints:
 
 
 def _od_lines(octal: Tokens) -> Ints:
-    """Where the cells of lines of ``od -c`` may begin: behind an offset, when a cell and another or the end follow."""
+    """Where the cells of lines of ``od -c`` may begin: after an offset, if a cell and another one or the end follow."""
     raw = octal.block.raw
     some = (octal.length >= _OFFSET) & (octal.length <= _MOST_OFFSET)
     end = (octal.start + octal.length)[some]

@@ -1,4 +1,4 @@
-"""Numbers in a text: where they stand, how they are written, what they are worth. A whole block at once, in numpy."""
+"""Numbers in a text: their places, their notation and their values. A whole block is read at once, in numpy."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ _KINDS = _table()
 _KIND_OF = _KINDS.tobytes()
 _LETTER, _HEX = 1, 2
 _CLASS_OF = np.where(_KINDS & HEX, _HEX, np.where(_KINDS & ALNUM, _LETTER, 0)).astype(np.uint8).tobytes()
-"""For `bytes.translate`: nothing of these, a letter that is no hexadecimal digit, a hexadecimal digit."""
+"""For `bytes.translate`: the class of each character (other, a letter that is no hexadecimal digit, a digit)."""
 _SHAPE: Bytes = np.where(
     (_KINDS & ALNUM != 0) & (_KINDS & HEX == 0), (np.arange(256) & 0x1F) + ((np.arange(256) & 0x20) ^ 0x20), 0
 ).astype(np.uint8)
 """A number below 64 for each letter that is no hexadecimal digit."""
 _SUFFIXES = 3
-"""Letters that may follow a number."""
+"""The most letters that may follow a number as its suffix."""
 _AROUND = 4
 _SHAPED = 10
-"""Letters of a line that tell its kind."""
+"""The number of letters of a line that give its kind."""
 _DIGITS = np.zeros(256, np.uint8)
 for _value, _character in enumerate(b"0123456789abcdef"):
     _DIGITS[[_character, bytes([_character]).upper()[0]]] = _value
@@ -56,7 +56,7 @@ for _value, _character in enumerate(b"0123456789abcdef"):
 def runs(flags: Flags, least: int = 1) -> tuple[Ints, Ints]:
     """Start and end of each stretch of at least `least` true flags."""
     done = 1
-    while done < least:  # where so many stand in a row
+    while done < least:  # where so many flags in a row are true
         more = min(done, least - done)
         flags = flags[: max(len(flags) - more, 0)] & flags[more:]
         done += more
@@ -85,11 +85,11 @@ class Tokens:
     """Numbers of one base, in the order of the text.
 
     Attributes:
-        block: the text they stand in.
+        block: the text that holds the numbers.
         start, length: of the digits, without prefix and suffix.
-        prefixed: written with 0x.
-        negative: a minus stands before it.
-        line: number of its line.
+        prefixed: whether the number is written with 0x.
+        negative: whether a minus precedes the number.
+        line: the number of its line.
         most: its largest digit.
     """
 
@@ -105,11 +105,11 @@ class Tokens:
         return len(self.start)
 
     def only(self, chosen: Flags) -> Tokens:
-        """Those that were chosen."""
+        """The numbers whose flag is set."""
         return self if chosen.all() else self.take(np.flatnonzero(chosen))
 
     def take(self, some: Ints) -> Tokens:
-        """These, in this order."""
+        """The numbers with these indices, in this order."""
         return Tokens(
             self.block,
             self.start[some],
@@ -121,11 +121,11 @@ class Tokens:
         )
 
     def of(self, kind: int) -> Tokens:
-        """Bits of the hexadecimal numbers that are also decimal or octal: `DECIMAL`, `OCTAL`."""
+        """Those of the hexadecimal numbers that can also be decimal (`kind` is `DECIMAL`) or octal (`OCTAL`)."""
         return self.only(~self.prefixed & (self.most < (10 if kind == DECIMAL else 8)))
 
     def values(self, base: int) -> Numbers:
-        """What they are worth, modulo 2**64. At most 20 digits each."""
+        """The values of the numbers, modulo 2**64. Each has at most 20 digits."""
         found = np.zeros(len(self), np.uint64)
         for length in np.flatnonzero(np.bincount(self.length)):
             chosen = np.flatnonzero(self.length == length)
@@ -139,14 +139,14 @@ class Tokens:
 
     @cached_property
     def first(self) -> Flags:
-        """Which is the first of its line."""
+        """Which numbers are the first of their line."""
         found = np.ones(len(self), np.bool_)
         np.not_equal(self.line[1:], self.line[:-1], out=found[1:])
         return found
 
     @cached_property
     def last(self) -> Flags:
-        """Which is the last of its line."""
+        """Which numbers are the last of their line."""
         return np.append(self.first[1:], True)[: len(self)]
 
     @cached_property
@@ -157,7 +157,7 @@ class Tokens:
 
     @cached_property
     def behind(self) -> Flags:
-        """Numbers with only hexadecimal digits behind them in their line, as far as letters go."""
+        """Which numbers are followed in their line by no letter that is not a hexadecimal digit."""
         return self.start > self.block.last_letter[self.line]
 
     @cached_property
@@ -177,7 +177,7 @@ class Tokens:
         of_line = np.flatnonzero(self.first[at])
         most = np.maximum.reduceat(counts, of_line)
         longest = np.repeat(most, np.diff(np.append(of_line, len(at))))
-        return np.repeat((counts == longest) & (counts > 1), counts)  # one alone is no row
+        return np.repeat((counts == longest) & (counts > 1), counts)  # a number alone is no row
 
 
 class Text:
@@ -185,7 +185,7 @@ class Text:
 
     Attributes:
         raw: the characters.
-        kinds: for each the kinds it belongs to, as bits.
+        kinds: for each character the kinds to which it belongs, as bits.
         ends: where its lines end.
     """
 
@@ -197,17 +197,17 @@ class Text:
 
     @cached_property
     def _letters(self) -> Ints:
-        """Where letters stand that are no hexadecimal digits."""
+        """The offsets of letters that are no hexadecimal digits."""
         return np.flatnonzero(self._classes == _LETTER)
 
     @cached_property
     def _letters_before(self) -> Ints:
-        """The count of numbers before the end of each line."""
+        """For each line, the count of such letters before its end."""
         return np.searchsorted(self._letters, np.append(self.ends, len(self.raw)))
 
     @cached_property
     def last_letter(self) -> Ints:
-        """For each line the index of its last number, or -1."""
+        """For each line, the offset of its last such letter, or -1."""
         before = self._letters_before
         last: Ints = np.append(-1, self._letters)[before]
         last[1:][before[1:] == before[:-1]] = -1
@@ -215,7 +215,7 @@ class Text:
 
     @cached_property
     def line_kinds(self) -> Numbers:
-        """For each line a hash of its first letters that are no hexadecimal digits."""
+        """For each line, a hash of its first letters that are no hexadecimal digits."""
         letters, behind = self._letters, self._letters_before
         at = np.append(0, behind[:-1])
         found = np.zeros(len(behind), np.uint64)
@@ -229,14 +229,14 @@ class Text:
         return found
 
     def numbers(self) -> Tokens:
-        """All hexadecimal numbers that no letter or further digit touches, decimal and octal ones among them."""
+        """All hexadecimal numbers (decimal and octal ones among them) that touch no letter and no further digit."""
         raw = self.raw
         first, end = runs(self._classes == _HEX)
-        around = np.zeros(len(raw) + 2 * _AROUND, np.uint8)  # so that it can be asked beyond both ends
+        around = np.zeros(len(raw) + 2 * _AROUND, np.uint8)  # padded, so that indices beyond both ends are valid
         around[_AROUND : len(raw) + _AROUND] = self._classes
         at = around[_AROUND:]
         before, behind = around[first + (_AROUND - 1)], at[end]
-        # Nothing before or 0x, nothing behind or a suffix.
+        # Before a number is nothing or 0x, after it nothing or a suffix.
         prefixed = before == _LETTER
         some = np.flatnonzero(prefixed)
         some = some[(raw[first[some] - 1] | 0x20 == 0x78) & (around[first[some] + (_AROUND - 3)] == 0)]
@@ -271,9 +271,9 @@ class Text:
         return Tokens(self, first, length, prefixed, negative, line, most)
 
     def _assembler(self, first: Ints, end: Ints, behind: Ints) -> Ints:
-        """1 for each number such as an assembler's 0C9h: the zero says that it is a number, and is none of its digits.
+        """1 for each number such as an assembler's 0C9h, whose leading zero only marks it as a number, and is no digit.
 
-        A zero alone is one: 0h.
+        A zero alone (0h) is a digit.
 
         Args:
             first, end: of the digits.

@@ -1,4 +1,4 @@
-"""What stood inside of something else: collected from many places, so that it is searched in one go."""
+"""Collects data that was inside other data (text in dumps, compressed data), so that it is searched together."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["LEAST", "Content", "Printable", "Unwrapped", "places_of"]
 Readings = Callable[[bytes], Iterable[Reading]]
 
 LEAST = 11
-"""Characters that eight bytes need in any notation."""
+"""The fewest characters that eight bytes need in any notation."""
 _CHUNK = 1 << 18
 _MOST = 1 << 20
-"""Bytes that are collected before they are searched."""
+"""The most bytes that are collected before they are searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Printable:
     """The stretches of printable characters in bytes, as one text of several lines.
 
     Attributes:
-        text: the lines, each with its end.
-        start: of each stretch in the bytes.
-        line: where its line begins in the text.
+        text: the stretches as lines, each with its line end.
+        start: the offset of each stretch in the bytes.
+        line: the offset of each stretch's line in the text.
     """
 
     text: bytes
@@ -39,14 +39,14 @@ class Printable:
 
     @classmethod
     def of(cls, data: Bytes) -> Printable:
-        """Stretches of at least eleven characters."""
+        """The stretches of at least eleven printable characters."""
         starts, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for at in range(0, len(data) - LEAST + 1, _CHUNK):
             start, end = runs(printable(data[at : at + _CHUNK + LEAST - 1]), LEAST)
             starts.append(start + at)
             ends.append(end + at)
         start, end = np.concatenate(starts), np.concatenate(ends)
-        if len(start):  # parts of one that goes over several chunks
+        if len(start):  # join the parts of a stretch that extends over several chunks
             apart = np.append(True, start[1:] >= end[:-1])
             start, end = start[apart], end[np.append(apart[1:], True)]
         size = end - start + 1
@@ -54,21 +54,21 @@ class Printable:
         return cls(b"\n".join([*pieces, b""]), start, np.cumsum(size) - size)
 
     def place(self, at: int) -> int:
-        """The offset, in the bytes, of a character of the text."""
+        """The offset in the bytes of the character at index `at` of the text."""
         number = int(np.searchsorted(self.line, at, "right")) - 1
         return int(self.start[number] + at - self.line[number])
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Bytes that were found inside of something.
+    """Bytes that were found inside other data.
 
     Attributes:
         data: the bytes.
         shown: the text in them.
         words: how they were wrapped.
-        block, number: the text and which of its readings they come from; None: what is searched itself.
-        begin: where they begin there, when they have no places of their own.
+        block, number: the block of text, and the number of its reading, that held them; None: the searched data itself.
+        begin: the offset of the whole content there, for compressed bytes, which have no offsets of their own.
     """
 
     data: Bytes
@@ -81,10 +81,10 @@ class Content:
 
 @dataclass(slots=True)
 class Unwrapped:
-    """What was found inside of wrappings. All texts are searched as one, and all streams in one go.
+    """The contents that were found inside wrappings. All texts are searched as one text, and all streams together.
 
     Attributes:
-        streams: those whose bytes are to be searched too.
+        streams: the contents whose bytes are searched as well as their text.
     """
 
     streams: list[Content] = field(default_factory=list)
@@ -93,11 +93,11 @@ class Unwrapped:
 
     @property
     def full(self) -> bool:
-        """Whether it should be searched before more is added."""
+        """Whether the contents should be searched before more is added."""
         return self._size >= _MOST
 
     def add(self, reading: Reading, block: Block, number: int) -> None:
-        """The text in a reading of a text, and what is compressed in it."""
+        """Add the text in a reading, and the compressed data in it."""
         shown = Printable.of(reading.data)
         if shown.text:
             self._text(Content(_NOTHING, shown, f", in {reading.notation}", block, number))
@@ -105,7 +105,7 @@ class Unwrapped:
             self.add_inflated(content, at, f", compressed, in {reading.notation}", block, number)
 
     def add_inflated(self, content: bytes, at: int, words: str, block: Block | None = None, number: int = 0) -> None:
-        """What was compressed, as bytes and as text."""
+        """Add decompressed bytes, as bytes and as text."""
         data = np.frombuffer(content, np.uint8)
         found = Content(data, Printable.of(data), words, block, number, at)
         self.streams.append(found)
@@ -122,7 +122,7 @@ class Unwrapped:
         self.streams, self._texts, self._size = [], [], 0
 
     def text(self) -> tuple[bytes, Callable[[int], tuple[Content, int]]]:
-        """All texts as one, and what tells of an offset in it which content it is, and the offset there."""
+        """All texts as one, and a function that gives the content, and the offset in it, for an offset in that text."""
         texts = self._texts
         begins = np.cumsum([0] + [len(content.shown.text) for content in texts])
 
@@ -134,7 +134,7 @@ class Unwrapped:
 
 
 def places_of(found: list[tuple[Content, int]], readings: Readings) -> list[int]:
-    """Where in what is searched these offsets of contents are. No reading is kept: each block is read once more."""
+    """Convert offsets in contents into offsets in the searched data. Readings are not kept: blocks are read again."""
     places = [at if content.begin is None else content.begin for content, at in found]
     wanted: dict[Block, dict[int, list[int]]] = {}
     for hit, (content, _) in enumerate(found):

@@ -1,4 +1,4 @@
-"""What bytes are wrapped in: colours, characters of markup, compression, and a text inside of another encoding."""
+"""Removes wrappings of bytes: colours, markup characters, compression, and text inside another encoding."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _COLOUR: Final = re.compile(  # ECMA-48 (sections 5.4, 8.3.89) and, of terminals
     rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b\n]{0,256}(?:\x07|\x1b\\)|[ -/]+[0-~]|[0-Z\\^-~])"
 )
 _PREFIXES: Final = ((b"\\x", 2), (b"\\u00", 4), (b"#x", 2), (b"'h", 2))
-"""What stands before hexadecimal digits in strings, markup and Verilog, and would make them part of a word."""
+"""Marks before hexadecimal digits in strings, markup and Verilog, which would make the digits part of a word."""
 _ROUND: Final = re.compile(rb"(?<=[0-9])\.0+(?![0-9.])")
 _ROUND_ROW: Final = re.compile(rb"(?:[0-9]\.0+[^0-9]{1,4}[0-9]{0,2}){4}")
 
 _SHOWN: Final = re.compile(rb" '(?:\\[0-7]{1,3}|\\.|[^\\\n])'")
-"""The character that GDB shows behind a byte: ``-55 '\\311'``."""
+"""The character that GDB shows after a byte: ``-55 '\\311'``."""
 
 _LEVEL: Final[Flags] = np.isin(np.arange(256), [0x01, 0x5E, 0x9C, 0xDA])
 """The second byte of zlib's streams (RFC 1950); those of gzip begin with 1f 8b 08 (RFC 1952)."""
 _CHUNK: Final = 1 << 18
-_LARGEST: Final = 4 << 20  # bytes of one compressed stream that are looked at
+_LARGEST: Final = 4 << 20  # the most bytes of one compressed stream that are read
 _LEAST: Final = 8
 _STEP: Final = 16
 _MOST_STREAMS: Final = 4096
-_MOST: Final = 32 << 20  # bytes of all streams of one text: it may be made to burst
+_MOST: Final = 32 << 20  # the most bytes of all streams of one text: a stream may be made to grow without end
 
 _DIGIT: Final[Flags] = (np.arange(256) >= 0x30) & (np.arange(256) < 0x3A)
 _IN_ROW, _ROW = 4, 256
@@ -116,19 +116,19 @@ _ESCAPES: Final[tuple[tuple[str, bytes, Flags, re.Pattern[bytes], Written], ...]
         _latin,
     ),
 )
-"""Name, its first characters, which second ones may follow, what is replaced, and by what."""
+"""For each kind: name, first characters, possible second characters, pattern that is replaced, and replacement."""
 _HOLDS: Final = {"a string with \\u": b"\\u", "markup": b"&#", "characters of cat -v": b"M-"}
-"""What stands there too where a text is written so."""
+"""Characters that a text of this kind always holds as well."""
 _CROWD: Final = 64
-"""So near to each other stand the first and the last of three."""
+"""The greatest distance between the first and the last of three escapes that count as dense."""
 _REACH: Final = 4096
-"""Characters around such three that are read."""
+"""The number of characters around such escapes that are read."""
 
 
 @cache
 def _dense(pattern: re.Pattern[bytes]) -> re.Pattern[bytes]:
-    """Three of them near each other: eight bytes of a secret have more, and an ``x=00`` in a log has fewer."""
-    return re.compile(rb"[^\n]{0,6}".join([b"(?:" + pattern.pattern + b")"] * 3))  # groups are not asked for
+    """Matches three escapes near each other: eight bytes of a secret have more, an ``x=00`` in a log has fewer."""
+    return re.compile(rb"[^\n]{0,6}".join([b"(?:" + pattern.pattern + b")"] * 3))  # the numbers of groups are not used
 
 
 def colours(text: bytes) -> list[tuple[int, int]]:
@@ -137,15 +137,15 @@ def colours(text: bytes) -> list[tuple[int, int]]:
 
 
 def unmarked(text: bytes) -> tuple[bytes, bool] | None:
-    """A text of the same length with blanks for what marks hexadecimal digits in strings and markup.
+    """A text of the same length in which blanks replace the marks of hexadecimal digits in strings and markup.
 
     Returns:
-        The text, and whether it is all of it; else only what stands near such marks is left. None: there are none.
+        The text, and whether it is the whole text (else only the parts near such marks are left); None without marks.
     """
     raw = np.frombuffer(text, np.uint8)
     places = []
     for prefix, size in _PREFIXES:
-        if prefix[:1] in text:  # a rare character, which is found much quicker than two
+        if prefix[:1] in text:  # searching one rare character is much quicker than searching two
             found = _starts(raw, prefix)
             found = found[found + size < len(raw)]
             places.append(found[_HEX_DIGIT[raw[found + size]]])
@@ -161,10 +161,10 @@ def unmarked(text: bytes) -> tuple[bytes, bool] | None:
 
 
 def bare_decimals(text: bytes) -> bytes | None:
-    """A text of the same length with blanks for what is no number of its own; None: there is nothing of the kind.
+    """A text of the same length in which blanks replace characters that hide numbers; None when it has none of them.
 
-    The decimals of numbers such as 12.0, where several stand in a row, and the characters that debuggers show. Only
-    what stands near them is left.
+    These are the decimals of numbers such as 12.0, if several are in a row, and the characters that debuggers show.
+    Only the parts near them are left.
     """
     raw, found = np.frombuffer(text, np.uint8), text
     places = [np.zeros(0, np.int64)]
@@ -184,7 +184,7 @@ def bare_decimals(text: bytes) -> bytes | None:
 
 
 def written_out(text: bytes) -> Iterator[tuple[str, bytes, Callable[[], Ints]]]:
-    """A text with each kind of escaped characters as bytes: the kind, the bytes, and what finds where each stood."""
+    """For each kind of escapes in a text: the kind, the text with them as bytes, and a function for their places."""
     raw = np.frombuffer(text, np.uint8)
     for name, firsts, second, pattern, written in _ESCAPES:
         if all(firsts[at : at + 1] not in text for at in range(len(firsts))):
@@ -207,7 +207,7 @@ def _replaced(written: Written, found: re.Match[bytes]) -> bytes:
 
 
 def _places(text: bytes, spans: Spans, pattern: re.Pattern[bytes], written: Written) -> Ints:
-    """Where each byte of what is written out stood."""
+    """The offset in the text of each byte of the written-out text."""
     places = []
     for start, end in spans:
         at = start
@@ -220,7 +220,7 @@ def _places(text: bytes, spans: Spans, pattern: re.Pattern[bytes], written: Writ
 
 
 def _starts(raw: Bytes, two: bytes) -> Ints:
-    """Where these two characters stand (of a longer mark the first two, which is enough to find its neighbourhood)."""
+    """The offsets of these two characters; for a longer mark, its first two are enough to find its neighbourhood."""
     return np.flatnonzero((raw[:-1] == two[0]) & (raw[1:] == two[1]))
 
 
@@ -236,7 +236,7 @@ def _crowded(at: Ints, count: int, near: int, size: int) -> Spans:
 
 
 def _only(text: bytes, spans: Spans) -> tuple[bytes, bool]:
-    """A text with blanks for all but these stretches, unless they are most of it: whether it is all of it."""
+    """The text with blanks outside these stretches, and False; if they are more than half, the text itself and True."""
     if sum(end - start for start, end in spans) > len(text) // 2:
         return text, True
     pieces, at = [], 0
@@ -247,14 +247,14 @@ def _only(text: bytes, spans: Spans) -> tuple[bytes, bool]:
 
 
 def inflated(data: Bytes) -> Iterator[tuple[int, bytes]]:
-    """What is compressed by gzip or zlib: where each stream begins, and its content, as far as it is whole."""
+    """Data that is compressed by gzip or zlib: where each stream begins, and its content up to the first damage."""
     whole, view = 0, memoryview(np.ascontiguousarray(data).data)
     for number, start in enumerate(_streams(data)):
         if number >= _MOST_STREAMS or whole >= _MOST:
             return
         packed = view[start : start + _LARGEST]
         stream, content = zlib.decompressobj(31 if packed[0] == 0x1F else 15), bytearray()
-        with contextlib.suppress(zlib.error):  # damaged, or cut: what came before counts
+        with contextlib.suppress(zlib.error):  # damaged, or cut off: the content before that counts
             for at in range(0, len(packed), _STEP):
                 content += stream.decompress(packed[at : at + _STEP], _LARGEST)
                 if stream.eof or len(content) >= _LARGEST:
@@ -265,7 +265,7 @@ def inflated(data: Bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _streams(data: Bytes) -> Iterator[int]:
-    """Where a stream may begin."""
+    """The offsets at which a stream may begin."""
     for start in range(0, len(data) - 2, _CHUNK):
         part = data[start : start + _CHUNK + 2]
         first, second = part[:-2], part[1:-1]
@@ -276,6 +276,6 @@ def _streams(data: Bytes) -> Iterator[int]:
 
 
 def printable(data: Bytes) -> Flags:
-    """Which bytes are characters that stand in a text."""
+    """Which bytes are printable characters, tabs or line ends."""
     shown: Flags = (data - np.uint8(0x20) < 0x5F) | (data == 9) | (data == 10) | (data == 13)
     return shown
