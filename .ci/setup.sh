@@ -38,9 +38,10 @@ if [ -n "$missing" ]; then
 	$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing </dev/null
 fi
 
-# Python 3.11 has the first choice of reference interpreters; newer ones have the second.
+# Python 3.11 has the first choice of reference interpreters; newer ones have the second. The distribution's own is
+# optimised with profiles; what is built from source (pyenv) mostly is not, and takes up to a third longer.
 python=""
-for candidate in "${PYTHON:-}" python3.11 python3 python3.12 python3.13; do
+for candidate in "${PYTHON:-}" /usr/bin/python3.11 python3.11 /usr/bin/python3 python3 python3.12 python3.13; do
 	if [ -n "$candidate" ] && command -v "$candidate" >/dev/null &&
 		"$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
 		python=$candidate
