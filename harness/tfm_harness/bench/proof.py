@@ -44,7 +44,7 @@ def prove_flash(description: Description, trust: Trust, combination: TargetBuild
             expected="; ".join(f"{m.component} {m.expected.hex()}" for m in wrong),
             seen="; ".join(f"{m.component} {m.said.hex() or 'nothing'}" for m in wrong),
             where=str(combination.build.path or combination.build.name),
-            hint="did flashing fail, is another board wired to this console, or are the build's images stale?",
+            hint="check that flashing worked, that this console is the board's, and that the build's images are new",
         )
 
 

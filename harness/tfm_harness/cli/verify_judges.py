@@ -232,7 +232,7 @@ def _judge_session(args: argparse.Namespace, _data: bytes, build: Build | None, 
     if not recorded:
         raise ConfigError(
             "the recording holds no command with its reply", kind="recording-unreadable", where=args.file,
-            hint="is it a session with a Zephyr shell, with what was sent in it?",
+            hint="check that it is a session with a Zephyr shell, and that it holds what was sent",
         )  # fmt: skip
     content = judge_session(recorded, build, keys, report)
     if not report.findings:

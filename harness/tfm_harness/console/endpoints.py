@@ -72,7 +72,7 @@ def _connect(host: str, port: int, timeout: float) -> socket.socket:
             kind="port-refused",
             expected="a listening serial server",
             seen=str(error),
-            hint="is the server running, is the port right, is somebody else connected?",
+            hint="check that the server runs, that the port is right, and that nobody else is connected",
         ) from error
     # A silent board is normal; a vanished serial server must still be noticed.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -88,7 +88,7 @@ def _port_error(endpoint: SerialEndpoint, error: Exception) -> InfrastructureErr
             kind="port-missing",
             expected="the board's serial port",
             seen=near or "no such device",
-            hint="is the board plugged in and powered? `ls -l /dev/serial/by-id`",
+            hint="plug the board in and power it; `ls -l /dev/serial/by-id` lists the ports",
         )
     if "exclusively lock" in text or "Resource temporarily unavailable" in text or "busy" in text.lower():
         return InfrastructureError(

@@ -164,7 +164,7 @@ class SuiteMachine(Handlers):
                                             " that is known"))  # fmt: skip
         elif not self.started:
             found.append(Problem("never-started", f"no suite of {self.title} began",
-                                 hint="is this the output of another suite, console or build?"))  # fmt: skip
+                                 hint="this may be the output of another suite, console or build"))  # fmt: skip
         elif (not self.ended or self._half_end()) and self._end_wanted():
             found.append(Problem("not-ended", f"the output stops {self.position}: {self.end_marker} is missing"
                                  + self._loose_end(), self._last_line, self._end_hint()))  # fmt: skip

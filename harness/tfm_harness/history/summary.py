@@ -47,7 +47,7 @@ def summary(
     if not chosen:
         raise ConfigError(
             "there is no night since then", kind="history-run", expected=nights[0].name if nights else "any run",
-            seen=f"{start:%Y-%m-%d}", where=database.shown, hint="take runs in: tfm-harness history import RUN",
+            seen=f"{start:%Y-%m-%d}", where=database.shown, hint="add runs: tfm-harness history import RUN",
         )  # fmt: skip
     judged = judge_night(database, chosen[0].name, issues=issues)
     return "\n".join(_lines(database, judged, chosen, start, link.rstrip("/"))) + "\n"

@@ -173,7 +173,7 @@ def _bad(path: Path, error: ImageFormatError) -> ConfigError:
         expected=error.expected,
         seen=error.seen,
         where=f"{path}, {error.where}",
-        hint="is this the signed file (..._signed.bin) of a build with BL2?",
+        hint="name the signed file (..._signed.bin) of a build with BL2",
     )
 
 

@@ -108,8 +108,8 @@ def _judge(bench: Bench, config: ConsoleSuiteConfig, run: LiveRun) -> None:
             seen=f"{resets} resets" if resets else "",
             where=f"console {config.console!r}",
             hint="\n".join(known)
-            or "is this the console the suite prints on, is the device powered, and did it start after this console was"
-            " opened?",
+            or "check that the suite prints on this console, that the device is powered, and that it started after the"
+            " console was opened",
         )
     told = next((problem.hint for problem in problems if problem.hint), None)
     raise ProductError(

@@ -57,7 +57,7 @@ class Ft4222Stimulus(PlayedStimulus):
                 f"no FT4222H called {config.description!r}",
                 kind="ft4222-missing",
                 seen=f"{type(error).__name__}: {error}"[:300],
-                hint="is it plugged in, in mode 0 or 3, and may this user open it (udev rule for 0403:601c)?",
+                hint="plug it in, in mode 0 or 3, and let this user open it (udev rule for 0403:601c)",
             ) from error
         try:
             device.i2cSlave_Init()
@@ -100,7 +100,7 @@ class Ft4222Stimulus(PlayedStimulus):
                 expected="a register pointer written to the TMP105",
                 seen="no byte",
                 where=self._name,
-                hint="does the secure side read this sensor, at this address?",
+                hint="check that the secure side reads this sensor, at this address",
             )
         super().taken()
         self._apply({})

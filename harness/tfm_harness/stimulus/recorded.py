@@ -81,7 +81,7 @@ class RecordedStimulus(PlayedStimulus):
                 expected="a read of the magnetometer, then of the thermometer",
                 seen=f"still {count} complete samples served",
                 where=self._where,
-                hint="does the secure side read this sensor, at these addresses, and not another one?",
+                hint="check that the secure side reads this sensor, at these addresses, and no other one",
             )
         served = self._last_served()
         if served != expected:
@@ -91,7 +91,7 @@ class RecordedStimulus(PlayedStimulus):
                 expected=str(expected),
                 seen=str(served),
                 where=self._where,
-                hint="does something else set this player? are its files those of this version?",
+                hint="check that nothing else sets this player, and that its files are those of this version",
             )
         self._seen = count
         super().taken()

@@ -59,7 +59,7 @@ class FvpBinary:
                 expected="a banner like: Fast Models [11.22.39 (...)]",
                 seen=banner.strip()[:200] or "nothing",
                 where=binary,
-                hint="is `binary` in the target really an FVP?",
+                hint="check that `binary` in the target is an FVP",
             )
         if older(version, minimum):
             raise InfrastructureError(
@@ -122,7 +122,7 @@ def reset_through_iris(child: Child, python_path: Path) -> None:
             kind="iris-failed",
             expected="a line like: Iris server started listening to port 7100",
             where=f"{child.stderr_path}\n{child.last_words()}",
-            hint="does this version have the options -I, -R and -p?",
+            hint="check that this version has the options -I, -R and -p",
         )
     environment = {"PYTHONPATH": str(python_path), "PATH": "/usr/bin:/bin"}
     said = run_tool([sys.executable, "-c", _IRIS_RESET, str(port)], _ASK_TIMEOUT, env=environment)
@@ -133,5 +133,5 @@ def reset_through_iris(child: Child, python_path: Path) -> None:
             expected="iris.debug to reset the model",
             seen=(said.err.strip().splitlines() or ["no words"])[-1],
             where=f"{python_path}, port {port}",
-            hint="is python_path the folder Iris/Python of this FVP's installation?",
+            hint="check that python_path is the folder Iris/Python of this FVP's installation",
         )

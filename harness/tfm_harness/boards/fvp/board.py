@@ -241,7 +241,7 @@ class FvpBoard(EmulatedBoard):
                     kind="fvp-terminals",
                     expected=f"a listener at 127.0.0.1:{terminal.port}, as announced",
                     seen=str(error),
-                    hint="did the FVP end? see its log",
+                    hint="check in the FVP's log whether it ended",
                     where=str(self.context.run_dir / f"{self.name}.fvp.log"),
                 ) from error
             raw = fvp_model.is_raw(self._known.parameters, self._target.board, number, self._parameters())

@@ -120,7 +120,7 @@ class LabgridClient:
             kind="tool-hung",
             expected=f"an answer within {timeout:g} s",
             where=str(self._log),
-            hint="is the coordinator alive, and the network to it?",
+            hint="check that the coordinator runs, and that the network reaches it",
         )
 
     def _died(self) -> InfrastructureError:

@@ -66,7 +66,7 @@ class Disk:
             expected=f"label {self._config.label}"
             + (f", USB serial {self._config.usb_serial}" if self._config.usb_serial else ""),
             seen="disks: " + (", ".join(present) or "none with a label"),
-            hint="is the debug USB plugged in? The MCC's command `usb_on` makes the disk appear",
+            hint="plug in the debug USB; the MCC's command `usb_on` makes the disk appear",
         )
 
     def _refuse_second(self, label: str, device: Path) -> None:
@@ -181,7 +181,7 @@ class Disk:
                 expected="udisksctl to succeed",
                 seen=(said.err or said.out).strip()[:300],
                 where=str(device),
-                hint="is a file manager using it? fsck.vfat -a when it is damaged",
+                hint="close what uses it, such as a file manager; run fsck.vfat -a when it is damaged",
             )
 
 

@@ -31,7 +31,7 @@ __all__ = ["ProbeBoard"]
 _HINTS: Final = {
     "tool-missing": "pip install 'pyocd>=0.36' into the harness's environment",
     "tool-version": "pip install 'pyocd>=0.36' into the harness's environment",
-    "probe-missing": "is it plugged in, and may this user open it (udev rules)? `pyocd list` shows what is there",
+    "probe-missing": "plug it in, and let this user open it (udev rules); `pyocd list` shows what is there",
     "probe-lost": "check the USB cable and the board's supply",
     "probe-part": "correct `part`, or name the part's CMSIS-Pack in `pack`",
     "probe-transfer": "check the board's supply and the SWD cable; try `connect: under-reset` or a lower `frequency`",
@@ -39,7 +39,7 @@ _HINTS: Final = {
     "image-region": "add the memory to `regions`, or correct the image's address",
     "image-lost": "this board's warm reset clears RAM: flash again instead",
     "flash-verify": "worn-out flash, a wrong `part` or `pack`, or something else writes to this memory",
-    "flash-failed": "is the region write-protected, and `part` the right one?",
+    "flash-failed": "check that the region is not write-protected, and that `part` is the right one",
 }
 
 

@@ -146,7 +146,10 @@ class Machine:
             if self.child is not None:
                 error.seen = error.seen or self.child.last_words() or "no last words"
                 error.where = error.where or " ".join(self.child.argv)
-                error.hint = error.hint or "is the target's `binary` really qemu-system-arm? Is this host overloaded?"
+                error.hint = (
+                    error.hint
+                    or "check that the target's `binary` is qemu-system-arm, and that this host is not overloaded"
+                )
             raise
         if older(self.version, self._target.minimum_version):
             raise self._too_old(self.version)

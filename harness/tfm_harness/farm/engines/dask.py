@@ -112,7 +112,7 @@ class DaskEngine:
             raise InfrastructureError(
                 "the farm's scheduler cannot be reached", kind="engine-unreachable", expected=config.scheduler,
                 seen=f"{type(error).__name__}: {error}",
-                hint="is `dask scheduler` running there, with certificates of the same authority?",
+                hint="check that `dask scheduler` runs there, with certificates of the same authority",
             ) from error  # fmt: skip
         return client
 

@@ -97,7 +97,7 @@ class TimedRun:
                 kind="laps-missing",
                 expected="two lines m-lap-us-T",
                 seen="none",
-                hint="built for energy mode? Time is measured with EE_CFG_ENERGY_MODE 0",
+                hint="build the firmware for performance mode (EE_CFG_ENERGY_MODE 0); energy mode measures no time",
             )
         elapsed = self.end_us - self.start_us
         if elapsed >= 0:
@@ -136,7 +136,8 @@ def wrong_size(expected: str, given: str, line: str) -> ConfigError:
         kind="input-size",
         expected=expected,
         seen=f"{given}; the firmware says: {line}",
-        hint="is the build's model the one in this firmware, and its data set's `holds` what the firmware converts?",
+        hint="check that the build's model is the one in this firmware, "
+        "and that its data set's `holds` is what the firmware converts",
     )
 
 

@@ -152,7 +152,7 @@ class MonitorSession:
             expected=f"{READY} within {timeout:g} s",
             seen=", ".join(lines[-5:]) or f"{len(self._raw)} bytes, no line of the protocol",
             where=self.where,
-            hint="is the firmware at work for longer, did it hang, or was a byte lost on the UART?",
+            hint="check whether the firmware works for longer, hangs, or lost a byte on the UART",
         )
 
     @property
@@ -223,7 +223,7 @@ class MonitorSession:
                 kind="silent",
                 expected=f"{_BOOTED} and {READY}",
                 where=f"console {self.console.name!r}",
-                hint="is this the console of the firmware, its speed 115200 baud, the device powered and flashed?",
+                hint="check that this is its console, at 115200 baud, and that the device is powered and flashed",
             )
         return ProductError(
             f"the device spoke, but did not answer within {timeout:g} s",

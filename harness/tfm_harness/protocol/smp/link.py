@@ -359,7 +359,7 @@ class SmpLink:
             expected="a frame whose base64, length and CRC hold",
             seen=bad.detail,
             where=self._where(bad.start),
-            hint="look at the transcript at that offset: is something else printed in the middle of a frame?",
+            hint="look at the transcript at that offset, whether something else is printed in the middle of a frame",
         )
 
     def _corrupt(self, request: Request, bad: BadFrame, retries: int) -> InfrastructureError:
@@ -384,12 +384,12 @@ class SmpLink:
             return ProductError(
                 f"the emulator runs, and the firmware in it did not answer {request.name or 'a request'}"
                 f" within {timeout:g} s",
-                hint="is the firmware stuck? On a very busy host give it more time (answer-timeout)",
+                hint="check whether the firmware is stuck; on a very busy host give it more time (answer-timeout)",
                 **said,
             )
         return InfrastructureError(
             f"no answer to {request.name or 'a request'} within {timeout:g} s"
             + (f", {retries + 1} times" if retries else ""),
-            hint="is the firmware stuck, the wrong console wired, or the line too noisy?",
+            hint="check whether the firmware is stuck, another console is wired, or the line is noisy",
             **said,
         )

@@ -289,7 +289,7 @@ class ShellSession:
                 expected=exchange.command,
                 seen="\n".join(exchange.lines) or f"{len(self._raw)} bytes, no echo",
                 where=where,
-                hint="is the device in its shell, and is the console's sending side connected?",
+                hint="check that the device is in its shell, and that the console's sending side is connected",
             )
         return ProductError(
             f"no prompt came behind the reply to {exchange.command!r}",
@@ -307,7 +307,7 @@ class ShellSession:
                 kind="silent",
                 expected="a boot and a shell prompt",
                 where=where,
-                hint="is this the console of the firmware, is the device powered, is the image the right one?",
+                hint="check that this is its console, that the device is powered, and that the image is right",
             )
         return ProductError(
             f"the device spoke, but no shell prompt answered within {timeout:g} s",
