@@ -436,7 +436,7 @@ def test_a_program_that_is_no_emulator_and_never_answers_is_named(
         board.flash(probe_build)
     assert caught.value.kind == "qmp-timeout"
     assert str(mute) in (caught.value.where or "")
-    assert "really qemu-system-arm" in (caught.value.hint or "")
+    assert "`binary` is qemu-system-arm" in (caught.value.hint or "")
     assert board.child is None
 
 
