@@ -1,4 +1,4 @@
-"""Findings of a record beside the raw evidence that gave them: none without it, and none left out."""
+"""Compares the findings of a record with the raw evidence: no finding without evidence, and none left out."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ TOGETHER: Final = frozenset(
         result.SEED_RELATION, result.SEEN_BEFORE, result.STUCK_OUTPUT, result.TICKS_ORDERED,
     )
 )  # fmt: skip
-"""Checks that compare several tokens or results, those of earlier runs too: how often they are made is not counted."""
+"""Checks that compare several tokens or results, of earlier runs as well: these findings are not counted."""
 _OF_ONE: Final = frozenset(one.id for one in (*attestation.ATTESTATION, *result.RESULT)) - TOGETHER
 
 
 def check_accounted(run: RunRecord, items: Iterable[KeptItem], report: Report) -> int:
-    """Compare how often each check of a token or a result was made, by the record and by the raw evidence.
+    """Compare the number of findings of each check of tokens and results in the record and in the raw evidence.
 
-    A signer who removes a failing token has to remove its findings as well, and the other way round. Tests of suites
-    that are not the harness's may judge in ways of their own: what has no raw evidence there is only counted.
+    A signer who removes a failing token has to remove its findings as well, and the other way round. Tests of other
+    suites than the harness's may judge in ways of their own: if their raw evidence is missing, that is only counted.
 
     Args:
         run: the record.
@@ -42,7 +42,7 @@ def check_accounted(run: RunRecord, items: Iterable[KeptItem], report: Report) -
         report: gets the findings.
 
     Returns:
-        How many tests of other suites judged tokens or results of which there is no raw evidence.
+        The number of tests of other suites that judged tokens or results without raw evidence.
     """
     kept: dict[str, Counter[str]] = defaultdict(Counter)
     for item in items:
@@ -54,7 +54,7 @@ def check_accounted(run: RunRecord, items: Iterable[KeptItem], report: Report) -
         given = kept[test.nodeid]
         if not said and not given:
             continue
-        # A try that was cut off may have judged more than its record says.
+        # A try that was cut off may have judged more than the record holds of it.
         whole = test.outcome == "passed" and not test.tries
         differing = sorted(
             name for name in said | given if said[name] > given[name] or (whole and said[name] != given[name])

@@ -1,4 +1,4 @@
-"""Appraisal of a token by a CoRIM alone: the trust anchor and the reference values say whom and what to believe."""
+"""Appraisal of a token by a CoRIM alone, which holds the trust anchor and the reference values."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Appraisal:
 
 
 def appraise(data: bytes, corim: Corim, report: Report, *, challenge: bytes | None = None) -> Appraisal:
-    """Judge a token: the CoRIM's anchor for its instance verifies it, its components have reference values.
+    """Judge a token: the CoRIM's anchor for its instance must verify it, its components must have reference values.
 
     Args:
         data: the token as received.
-        corim: what is endorsed.
+        corim: the endorsements.
         report: gets the findings.
-        challenge: what was sent; without it freshness is not judged, and a finding says so.
+        challenge: the challenge that was sent; without it freshness is not judged, and a finding says so.
     """
     instance = _claimed_instance(data)
     anchor = next((one for one in corim.trust_anchors if one.instance_id == instance), None)
@@ -62,7 +62,7 @@ def appraise(data: bytes, corim: Corim, report: Report, *, challenge: bytes | No
 
 
 def _claimed_instance(data: bytes) -> bytes | None:
-    """The instance id that an unverified token names: it only chooses the key to try."""
+    """The instance id of a token that is not verified yet; it only chooses the key to try."""
     from tfm_harness.verify.cbor import CborError, decode
     from tfm_harness.verify.profiles_psa import identify
 

@@ -1,7 +1,7 @@
-"""What a PSA Functional API certification asks for: log, release tag and images of a psa-arch-tests run, signed.
+"""The pack that a PSA Functional API certification requires: log, release tag and images of a psa-arch-tests run.
 
 A pack is a folder with the log as it came from the console and one signed statement (in-toto test result).
-Only a run that passed is packed; verifying it judges the log again.
+Only a run that passed is packed. To verify a pack is to verify its signature and to judge its log again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def make_badge(
 
     Args:
         log: the console's transcript.
-        images: what was on the board; at least one.
+        images: the images that were on the board; at least one.
         release: the release tag of psa-arch-tests.
         signers: who signs.
         output: the folder to be made.

@@ -1,7 +1,7 @@
 """The bill of materials of a run (CycloneDX 1.6): firmware, models with figures, requirements with their evidence.
 
-The library cyclonedx-python-lib has no classes for model cards and declarations; the document is made here and held to
-the schema that the library carries (`check_bom`).
+The library cyclonedx-python-lib has no classes for model cards and declarations. So the document is made here, and
+validated against the schema that the library contains (`check_bom`).
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ __all__ = ["bom_bytes", "check_bom", "make_bom"]
 Plain = dict[str, Any]
 _NAMESPACE: Final = uuid.UUID("6f0e6b1c-5a0b-4d5e-9a52-7c5f3d1f2a10")
 _SCORES: Final = {"proven": 1.0, "excused": 0.5, "partly": 0.5, "failed": 0.0, "not proven": 0.0}
-_VERSION: Final = 1024  # most characters of a version in CycloneDX
+_VERSION: Final = 1024  # the most characters of a version in CycloneDX
 
 
 def make_bom(
     run: RunRecord, contents: Mapping[str, bytes], imported: Mapping[str, Mapping[str, Any]], *, record_sha256: str
 ) -> Plain:
-    """The document.
+    """The bill of materials as a CycloneDX document.
 
     Args:
         run: the record.
         contents: bytes of images and models that are at hand, by SHA-256.
-        imported: what an importer wrote down about each combination's build (the build's ``imported`` key).
-        record_sha256: digest of ``run.json``; the serial number follows from it.
+        imported: an importer's notes about each combination's build (the build's ``imported`` key).
+        record_sha256: digest of ``run.json``; the serial number is derived from it.
     """
     components = [one for combination in run.combinations for one in _components(run, combination, contents, imported)]
     unique = {one["bom-ref"]: one for one in components}
@@ -67,11 +67,11 @@ def bom_bytes(bom: Plain) -> bytes:
 
 
 def check_bom(data: bytes) -> None:
-    """Hold a document to CycloneDX's own schema.
+    """Validate a document against CycloneDX's own schema.
 
     Raises:
         ConfigError: kind ``evidence-extra``: the validator is not installed.
-        HarnessBug: kind ``bom``: it does not fit.
+        HarnessBug: kind ``bom``: the document is not valid.
     """
     try:
         from cyclonedx.exception import MissingOptionalDependencyException
@@ -207,7 +207,7 @@ def _properties(said: Mapping[str, object]) -> list[Plain]:
     ]
 
 
-# -- requirements and what became of them
+# -- requirements and their states
 
 
 def _rows(run: RunRecord) -> Iterator[tuple[str, RequirementEntry]]:

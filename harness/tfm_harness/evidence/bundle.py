@@ -1,4 +1,4 @@
-"""A bundle of evidence: a folder with everything that a run left and used, and the signed statements about it.
+"""A bundle of evidence: a folder with all files that a run wrote and used, and the signed statements about them.
 
 NAME.evidence/
   NAME.intoto.jsonl     three DSSE envelopes, one a line
@@ -33,9 +33,9 @@ from tfm_harness.verify.keys import Ed25519Key, KeyFormatError, PublicKey, RsaKe
 __all__ = ["LEAVE_OUT", "MAX_FILE", "Extra", "input_path", "make_bundle", "write_public_key"]
 
 LEAVE_OUT: Final = {"images": {"image"}, "models": {"model"}, "transcripts": {"transcript"}}
-"""What a bundle can do without, by the word of ``--leave-out``: it is then named by its digest."""
+"""The roles of files that a bundle may leave out, by the word of ``--leave-out``; it then has only their digests."""
 MAX_FILE: Final = 1 << 30
-"""Bytes of one file of a bundle."""
+"""The most bytes of one file of a bundle."""
 _MAX_FILES: Final = 10_000
 _BLOCK: Final = 1 << 20
 _NOT_TAKEN: Final = (".sqlite", ".sqlite-journal", ".sqlite-wal", ".sqlite-shm", ".lock", ".sock")
@@ -43,7 +43,7 @@ _NOT_TAKEN: Final = (".sqlite", ".sqlite-journal", ".sqlite-wal", ".sqlite-shm",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """A document that is made for the bundle: its name in it, its role, its bytes."""
+    """A document that is made for the bundle: its name in the bundle, its role, its bytes."""
 
     name: str
     role: str
@@ -111,7 +111,7 @@ def make_bundle(
 
 
 def input_path(entry: FileEntry) -> str:
-    """Where a bundle holds one of the run's input files."""
+    """The path in a bundle of one of the run's input files."""
     name = Path(entry.path).name
     return f"inputs/{entry.role}/{entry.sha256[:16]}-{name}{'.pem' if entry.role == 'key' else ''}"
 
@@ -152,7 +152,7 @@ def _inputs(run: RunRecord, root: Path, left_out: Collection[str]) -> Iterator[t
 
 
 def _input(entry: FileEntry, path: str, root: Path, left_out: Collection[str]) -> BundleFile:
-    # The build's further files may be private keys for tests: they are named by their digest only.
+    # The build's further files may be private keys for tests: the bundle has only their digests.
     if entry.role in left_out or entry.role == "file":
         return BundleFile(path=path, role=entry.role, sha256=entry.sha256, bytes=entry.bytes, here=False)
     source = Path(entry.path)
@@ -163,7 +163,7 @@ def _input(entry: FileEntry, path: str, root: Path, left_out: Collection[str]) -
     digest = hashlib.sha256(data).hexdigest()
     if digest != entry.sha256:
         raise _changed(entry, f"SHA-256 {digest}")
-    if entry.role == "key":  # a file may hold a private key: only the public half goes on
+    if entry.role == "key":  # a file may hold a private key: only its public half is copied
         return _write(root, path, "key", _public(data, source))
     return _write(root, path, entry.role, data)
 
@@ -211,7 +211,7 @@ def _copy(source: Path, root: Path, path: str, role: str, left_out: Collection[s
 
 
 def write_public_key(bundle: Path, pem: str) -> Path:
-    """Write a throw-away key's public half beside the bundle; its path.
+    """Write a throw-away key's public half beside the bundle; returns its path.
 
     Raises:
         InfrastructureError: kind ``report-write``.

@@ -1,4 +1,4 @@
-"""The checks of a bundle of evidence. None of them can be waived: they make the bundle a bundle."""
+"""The checks of a bundle of evidence. None of them can be waived: a bundle that fails one proves nothing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """CoRIM with PSA endorsements: reference values and trust anchors, made and read strictly.
 
 Profile ``tag:arm.com,2025:psa#1.0.0`` (draft-fdb-rats-psa-endorsements, draft-ietf-rats-corim). The layout before it,
-profile ``http://arm.com/psa/iot/1`` with tags 600 and 601, is read as well: Veraison's services still give it out.
+profile ``http://arm.com/psa/iot/1`` with tags 600 and 601, is read as well: Veraison's services still produce it.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ _OLD_IMPLEMENTATION, _OLD_REFERENCE = 600, 601
 _MEASUREMENT_KEY: Final = "psa.software-component"
 _HASH_SIZES: Final = (32, 48, 64)
 _DIGESTS: Final = {1: 32, 7: 48, 8: 64, "sha-256": 32, "sha-384": 48, "sha-512": 64}
-"""Length of a digest by its algorithm: the number of the IANA named information registry, or the name."""
+"""Length of a digest in bytes by its algorithm: number in the IANA named information registry, or name."""
 
 
 class CorimError(ConfigError):
-    """Bytes that are no CoRIM of the PSA profile; `where` says in which part."""
+    """The bytes are no CoRIM of the PSA profile; `where` names the part."""
 
     def __init__(self, message: str, *, where: str = "", seen: object = "") -> None:
         super().__init__(message, kind="corim", where=where, seen=f"{seen!r}"[:120] if seen != "" else None)
@@ -52,14 +52,14 @@ class CorimError(ConfigError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceValue:
-    """One software component as it should be.
+    """The reference value of one software component.
 
     Attributes:
         implementation_id: 32 bytes.
         signer_id: 32, 48 or 64 bytes.
         digest: 32, 48 or 64 bytes.
-        type: measurement type, ``SPE`` for instance; None when not said.
-        version: None when not said.
+        type: measurement type, ``SPE`` for instance; None when absent.
+        version: the version as text; None when absent.
     """
 
     implementation_id: bytes
@@ -80,7 +80,7 @@ class TrustAnchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corim:
-    """What a CoRIM says; `comids` are the ids of the CoMIDs in it."""
+    """The content of a CoRIM; `comids` are the ids of the CoMIDs in it."""
 
     id: str
     comids: tuple[str, ...] = ()
@@ -107,7 +107,7 @@ def make_corim(
         name: the CoRIM's id.
         implementation_id: 32 bytes.
         components: each with a measurement and exactly one signer id.
-        keys: attestation keys of devices; the instance id follows from the key (``cose-key`` scheme).
+        keys: attestation keys of devices; the instance id is derived from the key (``cose-key`` scheme).
         vendor, model: for people.
 
     Raises:
@@ -162,7 +162,7 @@ def sign_corim(data: bytes, sign: Sign, *, signer: str) -> bytes:
 
 
 def open_corim(data: bytes, keys: Sequence[PublicKey], report: Report) -> Corim:
-    """A CoRIM, unsigned or signed; with keys, only one that is signed by one of them.
+    """Read a CoRIM, unsigned or signed. If keys are given, one of them must have signed it.
 
     Raises:
         ConfigError: kind ``corim-unsigned``: it is not signed, or its signer is not known.
@@ -334,7 +334,7 @@ def _key(keys: object, where: str) -> PublicKey:
 
 def _digest(digests: object, where: str) -> bytes:
     held = _list(digests, where)
-    if len(held) != 1:  # a verifier wants one digest for each measurement
+    if len(held) != 1:  # a verifier expects one digest for each measurement
         raise CorimError("exactly one digest", where=where, seen=held)
     pair = _list(held[0], where)
     if len(pair) != 2 or not isinstance(pair[0], int | str) or not isinstance(pair[1], bytes):

@@ -1,4 +1,4 @@
-"""The documents that are made for a bundle: bill of materials, attestation results; the former made again."""
+"""Makes the documents of a bundle (bill of materials, attestation results), and makes the former again to compare."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["bundle_documents", "judge_bom"]
 def bundle_documents(
     run_dir: Path, run: RunRecord, inputs: Mapping[str, Path], signer: LibraryEnvelopeSigner, *, issued: int
 ) -> list[Extra]:
-    """Documents for a bundle.
+    """The documents for a bundle.
 
     Args:
         run_dir: the run's folder.
         run: its record.
         inputs: the bundle's input files by their path in it.
-        signer: signs attestation results, where its key is on P-256.
+        signer: signs attestation results if its key is on P-256; else there are none.
         issued: seconds since 1970.
     """
     contents = {}
@@ -54,7 +54,7 @@ def bundle_documents(
 
 
 def _imported_facts(data: bytes) -> Mapping[str, Any]:
-    """What an importer wrote into a build's file; the file was valid when the run began."""
+    """The importer's notes in a build's file; the file was valid when the run began."""
     import yaml
 
     from tfm_harness.config.plain_yaml import PlainLoader
@@ -68,11 +68,11 @@ def _imported_facts(data: bytes) -> Mapping[str, Any]:
 
 
 def judge_bom(bundle: OpenedBundle, run: RunRecord, report: Report) -> int:
-    """Make the bill of materials again, and compare it with the bundle's; how many were judged.
+    """Make the bill of materials again, and compare it with the bundle's; returns the number of those judged.
 
     Args:
-        bundle: whose digests hold.
-        run: its record, by this version of the harness: another one may write the document in another way.
+        bundle: the bundle; its digests hold.
+        run: its record, from this version of the harness: another version may write the document in another way.
         report: gets the findings.
     """
     signed = bundle.by_role("bill of materials")
@@ -108,7 +108,7 @@ def _results(run_dir: Path, run: RunRecord, signer: LibraryEnvelopeSigner, issue
         try:
             items += read_kept(path)
         except ConfigError:
-            continue  # `evidence verify` says that the bundle is damaged
+            continue  # `evidence verify` reports that the bundle is damaged
     for name, (vector, token, challenge) in boards_of(run, items).items():
         for form, ending in SUFFIXES.items():
             data = encode_ear(vector, signer.sign, form, nonce=challenge, evidence=token, issued=issued)

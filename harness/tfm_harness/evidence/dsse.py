@@ -1,8 +1,8 @@
 """DSSE envelopes (Dead Simple Signing Envelope 1.0.2): made, and verified strictly.
 
-A verified payload is the bytes that the signature covers; nothing is parsed from other bytes. An envelope has one
-written form (members in order, no blanks, canonical base64, the key id of the key that verifies), so that no byte of a
-file can change unnoticed.
+A verified payload is exactly the bytes that the signature covers; nothing is parsed from other bytes. An envelope has
+only one written form (members in order, no blanks, canonical base64, the key id of the key that verifies), so that any
+changed byte of a file is noticed.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ MAX_SIGNATURES: Final = 16
 _CURVE_HASH: Final = {"P-256": hashes.SHA256(), "P-384": hashes.SHA384(), "P-521": hashes.SHA512()}
 
 SigningKey = PublicKey | Ed25519Key
-"""What may sign an envelope: ECDSA with its curve's hash, or Ed25519."""
+"""The keys that may sign an envelope: ECDSA with its curve's hash, or Ed25519."""
 
 
 class EnvelopeVerificationError(Exception):
-    """An envelope that is broken, or whose signature no given key verifies."""
+    """The envelope is broken, or no given key verifies its signature."""
 
 
 class EnvelopeSigner(Protocol):
@@ -48,7 +48,7 @@ class EnvelopeSigner(Protocol):
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """The bytes that are signed (DSSE 1.0.2, pre-authentication encoding)."""
+    """The bytes that are signed: the pre-authentication encoding (DSSE 1.0.2)."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
@@ -66,7 +66,7 @@ class Envelope:
     signatures: tuple[tuple[str, bytes], ...]
 
     def text(self) -> str:
-        """The one written form, without a line end."""
+        """The envelope in its only written form, without a line end."""
         return json.dumps(
             {
                 "payload": base64.b64encode(self.payload).decode(),
@@ -98,7 +98,7 @@ class Envelope:
 
 
 def make_envelope(payload: bytes, signers: Sequence[EnvelopeSigner]) -> Envelope:
-    """Sign a payload with each signer."""
+    """Make an envelope: each signer signs the payload."""
     signed = pae(PAYLOAD_TYPE, payload)
     return Envelope(payload, tuple((signer.keyid, signer.sign(signed)) for signer in signers))
 

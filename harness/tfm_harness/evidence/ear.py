@@ -1,4 +1,4 @@
-"""Attestation results (EAR) from our findings: the trustworthiness vector, as JWT and as CWT.
+"""Attestation results (EAR) from the harness' findings: the trustworthiness vector, as JWT and as CWT.
 
 Dialects: ``draft`` (draft-ietf-rats-ear, profile ``tag:ietf.org,2026:rats/ear#03``, JWT or CWT) and ``veraison``
 (profile ``tag:github.com,2023:veraison/ear``, names with dots, JWT). The values are those of draft-ietf-rats-ar4si;
@@ -58,10 +58,10 @@ _TRUSTED_LIFECYCLES: Final = (0x30, 0x40)  # secured; non-PSA-RoT debug
 
 
 def trustworthiness(token: PsaToken, report: Report, *, results: Report | None = None) -> Vector:
-    """The vector that follows from findings.
+    """The trustworthiness vector that is derived from findings.
 
     Args:
-        token: as judged; its findings are in `report`.
+        token: the judged token; its findings are in `report`.
         report: the findings.
         results: findings on the signed results of the same device; None: none were judged.
     """
@@ -100,7 +100,7 @@ class Ear:
         build: the verifier's name and version.
         developer: who made the verifier: a URI or a name.
         nonce: the challenge of the evidence; None when there was none.
-        evidence: the raw token; None: left out.
+        evidence: the raw token; None: it is left out.
     """
 
     vector: Vector
@@ -158,7 +158,7 @@ def sign_jwt(ear: Ear, sign: Sign, dialect: Dialect) -> str:
     """A JWT under ES256 (RFC 7519, RFC 7515 compact serialisation).
 
     Args:
-        ear: what is signed.
+        ear: the attestation result to sign.
         sign: ECDSA on P-256 with SHA-256 over the bytes it is given; DER.
         dialect: the names and the profile.
     """

@@ -1,4 +1,4 @@
-"""Images, parity and latency of a bundle, computed again."""
+"""Judges images, parity and latency of a bundle again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Counts = dict[str, int]
 
 
 def judge_images(bundle: OpenedBundle, run: RunRecord, report: Report) -> int:
-    """Every MCUboot image of the bundle, with the keys of its build; how many."""
+    """Judge every MCUboot image of the bundle with the keys of its build; returns the number of images."""
     count = 0
     for combination in run.combinations:
         keys = list(_keys(bundle, combination))
@@ -72,10 +72,10 @@ def _keys(bundle: OpenedBundle, combination: CombinationEntry) -> Iterator[Image
 def judge_parity(
     bundle: OpenedBundle, run: RunRecord, report: Report, engine: Callable[[], ReferenceEngine | None]
 ) -> tuple[int, Counts]:
-    """Each stored session compared again, with the reference computed again where an engine is there.
+    """Compare each stored session again; if there is an engine, also compute the reference again.
 
     Returns:
-        How many, and why others were not.
+        The number of sessions that were judged, and the reasons why others were not, with counts.
     """
     from tfm_harness.parity.replay import load_failure
 
@@ -103,7 +103,7 @@ def judge_parity(
 
 
 def _model(bundle: OpenedBundle, run: RunRecord, entry: ParityEntry) -> bytes | None:
-    """The model's .tflite: the build's file of that name, or what its signed image carries."""
+    """The model's .tflite, which is the build's file of that model; None when the bundle does not hold it."""
     combination = next((one for one in run.combinations if one.name == entry.combination), None)
     for file in combination.files if combination else ():
         if file.name == f"models.{entry.model}.file" and (read := bundle.content.get(input_path(file))) is not None:
@@ -141,9 +141,9 @@ def _parity_problem(entry: ParityEntry, stored: Failure, model: bytes, engine: R
 
 
 def judge_latency(run: RunRecord, report: Report) -> int:
-    """Each series against its budgets and its baseline again; how many.
+    """Judge each series against its budgets and its baseline again; returns the number of series.
 
-    What earlier nights say (drift) is not repeated: they are not in the bundle.
+    Drift is not judged again: the earlier nights are not in the bundle.
     """
     policies = {one.name: policy_named(one.policy) for one in run.combinations}
     for entry in run.latency:
@@ -165,7 +165,7 @@ def judge_latency(run: RunRecord, report: Report) -> int:
 def _latency(entry: LatencyEntry, policy: Policy) -> Report:
     found = Report(policy=policy)
     for statistic, seconds in entry.budgets.items():
-        if statistic not in STATISTICS:  # a record of others may say anything; the caller reports it
+        if statistic not in STATISTICS:  # a foreign record may name anything; the caller reports it
             continue
         check_budget(entry.series, Budget(model="*", statistic=statistic, seconds=seconds), found)
     baseline = Night(entry.baseline_name, entry.baseline) if entry.baseline is not None else None

@@ -1,4 +1,4 @@
-"""Whether a record's verdict follows from its own tests, and the statements from the record."""
+"""Checks that a record's verdict follows from its own tests, and that the statements follow from the record."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["check_statements", "check_verdict", "check_waivers"]
 
 _MAY_FAIL: Final = frozenset({"failed", "error", "blocked"})
 _NOT_THE_PRODUCT: Final = frozenset({"infrastructure", "configuration", "test", "nothing proved", "too little proved"})
-"""Verdicts that no run has in which the product failed."""
+"""Verdicts that a run in which the product failed cannot have."""
 
 
 def check_statements(bundle: OpenedBundle, run: RunRecord, report: Report) -> None:
-    """The statements, made again from the record, are the signed ones."""
+    """Make the statements again from the record, and compare them with the signed ones."""
     time = str(bundle.statements[SVR]["predicate"].get("timeCreated", ""))
     early = _before_its_end(bundle, run)
     report.add(check.STATEMENT_FOLLOWS, not early, expected="statements that were made after the run's end", seen=early,
@@ -51,7 +51,7 @@ def _before_its_end(bundle: OpenedBundle, run: RunRecord) -> str:
 
 
 def check_verdict(run: RunRecord, report: Report) -> None:
-    """A verdict needs tests that say so; suites and requirements need the findings of their tests."""
+    """Check that the verdict follows from the tests, and the states of suites and requirements from their findings."""
     problems = list(_problems(run))
     report.add(check.VERDICT_FOLLOWS, not problems, expected=f"tests and findings for the verdict {run.verdict!r}",
                seen="; ".join(problems[:5]), where="run.json")  # fmt: skip
@@ -82,7 +82,7 @@ def _problems(run: RunRecord) -> Iterator[str]:
 
 
 def _claims(run: RunRecord) -> Iterator[str]:
-    """Suites and requirements that say something else than their tests."""
+    """Problems: suites and requirements whose state does not follow from their tests."""
     for entry in run.suites:
         own = [test for test in run.tests if test.suite == entry.suite and test.combination in {entry.combination, ""}]
         if judge_suite(entry, own) != entry or entry.total < len(own):
@@ -95,7 +95,7 @@ def _claims(run: RunRecord) -> Iterator[str]:
 
 
 def check_waivers(bundle: OpenedBundle, run: RunRecord, report: Report) -> None:
-    """Each waived finding has its waiver, each used waiver its finding, and the build's file grants them all."""
+    """Check that each waived finding has its waiver, each used waiver a finding, and that the build's file has them."""
     for combination in run.combinations:
         waivers = [w for w in run.waivers if w.combination == combination.name and not _is_tolerance(w)]
         excused = [
@@ -123,7 +123,7 @@ def _waivers(waivers: Sequence[WaiverEntry], excused: Sequence[FindingEntry]) ->
 
 
 def _granted(bundle: OpenedBundle, combination: CombinationEntry, waivers: Sequence[WaiverEntry]) -> Iterator[str]:
-    """How the waivers differ from those of the build's file, where the bundle has it."""
+    """Differences between the waivers and those of the build's file; none when the bundle does not hold that file."""
     file = next((one for one in combination.files if one.role == "build"), None)
     read = bundle.content.get(input_path(file)) if file is not None else None
     if read is None:

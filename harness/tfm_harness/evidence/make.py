@@ -1,4 +1,4 @@
-"""A bundle with its documents, from a run's folder: what the command and the option of a run call."""
+"""Makes a bundle with its documents from a run's folder; the command and the option of a run call this."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_whole_bundle(
         signers: who signs; the first one signs attestation results as well.
         output: the bundle's folder.
         leave_out: as for `tfm_harness.evidence.bundle.make_bundle`.
-        stamp: as for it.
+        stamp: as for `tfm_harness.evidence.bundle.make_bundle`.
 
     Raises:
         HarnessError: as `tfm_harness.evidence.bundle.make_bundle`.

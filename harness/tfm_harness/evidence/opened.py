@@ -1,4 +1,4 @@
-"""Opening a bundle: signatures, statements and digests first; nothing else is believed before they hold."""
+"""Opens a bundle: signatures, statements and digests are verified first, and nothing else is trusted before."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class OpenedBundle:
     """A bundle whose signatures hold.
 
     Attributes:
-        statements: by predicate type.
+        statements: the statements by predicate type.
         facts: the harness' own predicate.
-        files: what the statements list, by path.
-        content: bytes of each file with the right digest; what was left out or is damaged is not in it.
-        name: what findings call it.
-        signed: the bytes of the file of statements: what a time stamp covers.
-        stamps: time stamps of it, each with the digest that its name says, by name.
+        files: the files that the statements list, by path.
+        content: reads each file whose digest is right, by path; files that were left out or are damaged are missing.
+        name: the bundle's name in findings.
+        signed: the bytes of the file of statements, which a time stamp covers.
+        stamps: time stamps of that file, by file name; the digest of each is the one in its name.
     """
 
     name: str
@@ -50,14 +50,14 @@ class OpenedBundle:
     content: Mapping[str, Callable[[], bytes]] = field(repr=False)
 
     def by_role(self, role: str) -> dict[str, Callable[[], bytes]]:
-        """Files of a role that are there, by path."""
+        """The files of a role that can be read, by path."""
         return {path: read for path, read in self.content.items() if self.files[path].role == role}
 
 
 def open_bundle(
     path: Path, keys: Mapping[str, SigningKey], report: Report, *, run_dir: Path | None = None
 ) -> OpenedBundle | None:
-    """Verify signatures, statements and digests; None when the statements cannot be believed.
+    """Verify signatures, statements and digests; None when the statements cannot be trusted.
 
     Args:
         path: the bundle's folder, or its ``.intoto.jsonl``.
@@ -88,7 +88,7 @@ def open_bundle(
 
 
 def read_statements(path: Path) -> tuple[Path, bytes]:
-    """The file of a bundle's statements, and its bytes; nothing is verified.
+    """The path of a bundle's file of statements, and its bytes; nothing is verified.
 
     Raises:
         ConfigError: kind ``evidence-file``: there is no bundle.
@@ -120,7 +120,7 @@ def _no_bundle(path: Path, seen: str) -> ConfigError:
 
 
 def _payloads(text: str, keys: Mapping[str, SigningKey], report: Report, file: Path) -> list[bytes] | None:
-    """The payloads, when every signature of every line verifies."""
+    """The payloads, if every signature of every line verifies."""
     lines = text.split("\n")
     if lines[-1] != "" or len(lines) - 1 != len(PREDICATES):
         report.add(
@@ -137,7 +137,7 @@ def _payloads(text: str, keys: Mapping[str, SigningKey], report: Report, file: P
 
 
 def signed_payload(line: str, keys: Mapping[str, SigningKey], report: Report, where: str) -> bytes | None:
-    """The payload of one envelope when every signature of it verifies; `where` is what findings call it."""
+    """The payload of one envelope, if every signature of it verifies; `where` names it in findings."""
     try:
         envelope = parse_envelope(line)
     except EnvelopeVerificationError as error:
@@ -238,7 +238,7 @@ def _reader(place: Path, sha256: str) -> Callable[[], bytes]:
 
 
 def _stamps(file: Path, report: Report) -> dict[str, bytes]:
-    """Time stamps beside the statements, when each is what its name says."""
+    """The time stamps beside the statements; each must have the digest in its name."""
     found = {}
     for path in _stamp_files(file):
         try:

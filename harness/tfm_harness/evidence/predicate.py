@@ -1,4 +1,4 @@
-"""The harness' own predicate: what the standard predicates have no word for.
+"""The harness' own predicate: facts for which the standard predicates have no field.
 
 Its JSON Schema is ``docs/schemas/validation-run.schema.json``.
 """
@@ -31,10 +31,10 @@ class BundleFile:
     """A file that belongs to the run.
 
     Attributes:
-        path: in the bundle; of a file that was left out, the path it would have.
+        path: the path in the bundle; for a file that was left out, the path that it would have.
         role: ``record``, ``page``, ``transcript``, ``raw evidence``, ``vectors``, ``target``, ``build``, ``image``,
             ``model``, ``key``, ``bill of materials``, ``attestation result``, ``reference values`` or ``file``.
-        here: whether the bundle holds it; only its digest otherwise.
+        here: whether the bundle holds the file; otherwise it has only the digest.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -48,7 +48,7 @@ class BundleFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """Which run, by which harness, with which verdict."""
+    """The run, the harness that made it, and its verdict."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -63,7 +63,7 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementState:
-    """One requirement and what became of it on one combination."""
+    """The state of one requirement on one combination."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -78,7 +78,7 @@ class RequirementState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """A test or finding with the reason why it is no proof."""
+    """A test or finding, with the reason why it proves nothing."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -93,13 +93,13 @@ class ValidationRun:
 
     Attributes:
         run: which run.
-        files: everything that the run left and used, by digest.
+        files: all files that the run wrote and used, by digest.
         suites: digest of each suite's files, by name.
         requirements: every row of the suites that took part, proven or not.
-        not_covered: tests that this target or firmware cannot show, with the reason.
+        not_covered: tests that this target or firmware cannot run, with the reason.
         not_run: tests that were left out or never reached, with the reason.
         waived: findings that did not hold and were excused, with the waiver's reason.
-        infrastructure: what the bench, not the product, failed at.
+        infrastructure: failures of the bench, not of the product.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT

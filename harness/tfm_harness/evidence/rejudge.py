@@ -27,12 +27,12 @@ class Rejudge:
     """Judges items in the order in which they were kept.
 
     Args:
-        run: the record of the run, for what it says about each test.
+        run: the record of the run, which has the recorded findings of each test.
         report: gets the findings about the bundle.
 
     Attributes:
-        judged: how many items of each kind were judged again.
-        left: why items were not, with how many.
+        judged: the number of items of each kind that were judged again.
+        left: the reasons why items were not judged, with counts.
     """
 
     def __init__(self, run: RunRecord, report: Report) -> None:
@@ -147,7 +147,7 @@ class Rejudge:
     # -- comparisons
 
     def _compare(self, item: KeptItem, findings: Sequence[Finding], place: str) -> None:
-        """What was found then and now. Relations to other runs are not repeated: their ledger is not in the bundle."""
+        """Compare the findings then and now, without relations to other runs: their ledger is not in the bundle."""
         then, now = _outcomes(item.findings), _outcomes((f.id, f.passed) for f in findings)
         if item.kind.endswith("relations"):
             then = {name: held for name, held in then.items() if name in now}
@@ -166,11 +166,11 @@ class Rejudge:
         )
 
     def _of_another_version(self, then: bool | None, now: bool | None) -> bool:
-        """Whether only one of two versions of the harness has the check, and it holds: that contradicts nothing."""
+        """Whether only one of two versions of the harness has the check, and it holds: this is no contradiction."""
         return not self._same_version and None in (then, now) and False not in (then, now)
 
     def _recorded(self, item: KeptItem, findings: Sequence[Finding], place: str) -> None:
-        """What fails now must stand in the record as failed, or as excused where the policy allows it."""
+        """Check that the record has everything that fails now as failed, or as excused if the policy allows it."""
         failing = [finding for finding in findings if not finding.passed]
         test = self._tests.get(item.test)
         if test is None:
@@ -223,7 +223,7 @@ def _all_findings(test: TestEntry) -> Iterable[FindingEntry]:
 
 
 def _outcomes(findings: Iterable[tuple[str, bool]]) -> dict[str, bool]:
-    """Whether each check held, everywhere."""
+    """For each check, whether all its findings held."""
     found: dict[str, bool] = {}
     for name, held in findings:
         found[name] = found.get(name, True) and held

@@ -1,4 +1,4 @@
-"""Attestation results of a bundle, verified and derived once more from the raw evidence beside them."""
+"""Verifies the attestation results of a bundle, and derives them once more from the bundle's raw evidence."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _Board = tuple[Vector, bytes, bytes]
 
 
 def boards_of(run: RunRecord, items: Iterable[KeptItem]) -> dict[str, _Board]:
-    """What the run's evidence says of each board, by the name of its document without the form's ending."""
+    """The vector, token and challenge of each board, by the name of its document without the form's ending."""
     by_combination: dict[str, list[KeptItem]] = {}
     for item in items:
         by_combination.setdefault(item.combination, []).append(item)
@@ -45,16 +45,16 @@ def boards_of(run: RunRecord, items: Iterable[KeptItem]) -> dict[str, _Board]:
 def judge_results(
     bundle: OpenedBundle, run: RunRecord, items: Iterable[KeptItem], keys: Mapping[str, SigningKey], report: Report
 ) -> int:
-    """Verify each attestation result, and compare it with what the evidence says now.
+    """Verify each attestation result, and compare it with the one that is derived from the evidence now.
 
     Args:
-        bundle: whose digests hold.
+        bundle: the bundle; its digests hold.
         items: the bundle's raw evidence.
-        keys: of those who may have signed.
+        keys: the keys of those who may have signed.
         report: gets the findings.
 
     Returns:
-        How many were judged.
+        The number of results that were judged.
     """
     documents = bundle.by_role("attestation result")
     if not documents:
@@ -87,7 +87,7 @@ def _problem(name: str, data: bytes, boards: Mapping[str, _Board], keys: list[Pu
 
 
 def _claims(claims: Any, form: Form, vector: Vector, token: bytes, challenge: bytes) -> Any:  # noqa: ANN401 - from a file
-    """The claims that follow; time and verifier, which the evidence does not say, are taken over."""
+    """The claims that the evidence gives. Time and verifier are not in the evidence, and copied from `claims`."""
     dialect: Dialect = "veraison" if form == "veraison" else "draft"
     if form == "draft-cwt":
         developer, build, issued = claims[1004][0], claims[1004][1], claims[6]

@@ -1,4 +1,4 @@
-"""Attestation results in files, and those of a run's boards."""
+"""Attestation results in files, and the attestation results of a run's boards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["SUFFIXES", "Form", "board_vectors", "document_name", "encode_ear"]
 
 Form = Literal["draft-jwt", "draft-cwt", "veraison"]
 SUFFIXES: Final[dict[Form, str]] = {"veraison": ".veraison.jwt", "draft-jwt": ".jwt", "draft-cwt": ".cwt"}
-"""How the name of a bundle's attestation result ends, by its form; the longer ending first."""
+"""The ending of the name of an attestation result in a bundle, by its form; longer endings come first."""
 
 
 def document_name(board: str, combination: str) -> str:
@@ -28,7 +28,7 @@ def document_name(board: str, combination: str) -> str:
 def encode_ear(
     vector: Vector, sign: Sign, form: Form, *, nonce: bytes | None, evidence: bytes | None, issued: int | None = None
 ) -> bytes:
-    """A signed attestation result.
+    """A signed attestation result as the bytes of a file.
 
     Args:
         vector: the trustworthiness vector.
@@ -48,7 +48,7 @@ def encode_ear(
 
 
 def board_vectors(items: Iterable[KeptItem], policy: Policy) -> dict[str, tuple[Vector, bytes, bytes]]:
-    """The vector of each board by its last token, with the verdict on all of its signed results.
+    """The vector of each board, from its last token and the verdict on all of its signed results.
 
     Returns:
         By board: the vector, the token and its challenge.

@@ -1,4 +1,4 @@
-"""Who signs a bundle: a key in a file, or whatever securesystemslib reaches (PKCS#11 tokens, key management services).
+"""The signers of bundles: a key in a file, or one that securesystemslib reaches (PKCS#11 token, key management).
 
 Private keys are read and used; they are never copied, stored or shown.
 """
@@ -51,11 +51,11 @@ _NEEDS: Final = {
 }
 _SCHEMES: Final = tuple(_NEEDS)
 _VERIFIED: Final = frozenset({"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ed25519"})
-"""Schemes of securesystemslib whose signatures `evidence verify` takes."""
+"""Schemes of securesystemslib whose signatures `evidence verify` accepts."""
 
 
 class LibraryEnvelopeSigner:
-    """A signer of securesystemslib as `tfm_harness.evidence.dsse` wants it."""
+    """Makes a signer of securesystemslib an `EnvelopeSigner` of `tfm_harness.evidence.dsse`."""
 
     def __init__(self, signer: LibrarySigner) -> None:
         self._signer = signer
@@ -119,7 +119,7 @@ def load_signer(name: str, *, public: Path | None = None) -> LibraryEnvelopeSign
         ) from None  # fmt: skip
     try:
         key = load_pem_private_key(data, None)
-    except TypeError:  # it is encrypted
+    except TypeError:  # the key is encrypted
         key = _with_passphrase(data, path)
     except ValueError as error:
         raise _no_key(path, str(error)) from None
@@ -194,7 +194,7 @@ def _from_private(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -
 
 
 def _from_uri(uri: str, public: Path | None) -> LibraryEnvelopeSigner:
-    """A signer by URI, after it has shown that it can sign and that the public key is its own."""
+    """The signer of a URI; it must have shown that it can sign and that the public key is its own."""
     library = _library()
     pin = _Pin(uri)
     scheme = uri.partition(":")[0]
@@ -222,7 +222,7 @@ def _from_uri(uri: str, public: Path | None) -> LibraryEnvelopeSigner:
 
 
 def _require_verifiable(scheme: str, uri: str) -> None:
-    """Refuse a key whose signatures `evidence verify` does not take."""
+    """Refuse a key whose signatures `evidence verify` does not accept."""
     if scheme not in _VERIFIED:
         raise ConfigError(
             "bundles are signed with ECDSA or Ed25519", kind="evidence-key",
@@ -231,7 +231,7 @@ def _require_verifiable(scheme: str, uri: str) -> None:
 
 
 class _Pin:
-    """The PIN of a token, asked for once: the variable `PIN_VARIABLE`, else a person at the terminal."""
+    """The PIN of a token, obtained once: from the variable `PIN_VARIABLE`, else from a person at the terminal."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri

@@ -28,15 +28,15 @@ PREDICATES: Final = (TEST_RESULT, SVR, VALIDATION_RUN)
 """The statements of a bundle, in order."""
 
 CLOCKS_DIFFER: Final = dt.timedelta(minutes=5)
-"""By how much the clocks of those who ran, signed and stamped may differ."""
+"""The most by which the clocks of the hosts that ran, signed and stamped may differ."""
 Plain = Mapping[str, Any]
 
 
 def made_at(statements: Mapping[str, Plain]) -> dt.datetime:
-    """When the statements say that they were made.
+    """The time in the statements at which they were made.
 
     Raises:
-        ValueError: they say no time.
+        ValueError: they have no time.
     """
     return dt.datetime.strptime(str(statements[SVR]["predicate"].get("timeCreated", "")), "%Y-%m-%dT%H:%M:%S%z")
 
@@ -47,9 +47,9 @@ def statement_bytes(statement: Plain) -> bytes:
 
 
 def subjects(files: Sequence[BundleFile]) -> list[dict[str, Any]]:
-    """What the statements are about: every image and model that was flashed; without any, the run's record.
+    """The subjects of the statements: every image and model that was flashed; without any, the run's record.
 
-    A board that is only attached shows no image; then nothing but the record can be named.
+    The images of a board that is only attached are not known; then the record is the only subject.
     """
     chosen = [file for file in files if file.role in {"image", "model"}] or [f for f in files if f.role == "record"]
     return [_descriptor(file) for file in chosen]
@@ -60,7 +60,7 @@ def make_statements(run: RunRecord, files: Sequence[BundleFile], *, time: str) -
 
     Args:
         run: the record.
-        files: everything that the run left and used.
+        files: all files that the run wrote and used.
         time: when the statements were made, RFC 3339.
     """
     predicates = (_test_result(run, files), _properties(run, files, time), _validation(run, files))
@@ -76,7 +76,7 @@ def _descriptor(file: BundleFile) -> dict[str, Any]:
 
 
 def _test_result(run: RunRecord, files: Sequence[BundleFile]) -> Plain:
-    """Waived and noted findings make WARNED; whatever else than a passed verdict makes FAILED."""
+    """The test result: WARNED if findings are waived or noted, FAILED for any verdict other than passed."""
     warned = [test for test in run.tests if test.outcome == "passed" and _warned(test)]
     passed = [test for test in run.tests if test.outcome == "passed" and not _warned(test)]
     failed = [test for test in run.tests if test.outcome in {"failed", "error", "blocked"}]

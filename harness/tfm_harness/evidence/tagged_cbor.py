@@ -11,7 +11,7 @@ from tfm_harness.verify.cbor_encoder import head
 __all__ = ["MAX_SIZE", "Tagged", "decode_tagged", "encode_tagged"]
 
 MAX_SIZE: Final = 1 << 20
-"""Bytes of a CoRIM at most."""
+"""The most bytes of a CoRIM."""
 _MAX_DEPTH: Final = 24
 
 
@@ -27,7 +27,7 @@ def decode_tagged(data: bytes) -> Any:  # noqa: ANN401 - any CBOR value
     """Decode the one item that fills `data`; tags are `Tagged`.
 
     Raises:
-        CborError: what `tfm_harness.verify.cbor` refuses, tags excepted.
+        CborError: an encoding that `tfm_harness.verify.cbor` refuses, except tags.
     """
     if len(data) > MAX_SIZE:
         raise CborError("limits", 0, f"{len(data)} bytes, more than the limit of {MAX_SIZE}")

@@ -1,8 +1,8 @@
-"""Time stamps of a bundle (RFC 3161): that its statements were signed before a time which somebody else vouches for.
+"""Time stamps of a bundle (RFC 3161): a third party confirms that its statements were signed before a certain time.
 
-The stamp covers the file of statements, signatures included. The authority's answer lies beside that file as
-``NAME.DIGEST.tsr``: parts of an answer are not signed by the authority (RFC 5652 s.5.4), so the file's own digest
-stands in its name, and no byte of it can change unnoticed. Pure; `tfm_harness.evidence.tsa` talks to an authority.
+The stamp covers the file of statements, signatures included. The authority's answer is beside that file as
+``NAME.DIGEST.tsr``. The authority does not sign all parts of an answer (RFC 5652 s.5.4), so the file's name has its
+digest: any changed byte is noticed. Pure; `tfm_harness.evidence.tsa` talks to an authority.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 MAX_ANSWER: Final = 1 << 16
-"""Bytes of an answer; real ones have 1 to 8 kB."""
+"""The most bytes of an answer; real ones have 1 to 8 kB."""
 _NAME_DIGITS: Final = 32
 _GRANTED: Final = 0
 
@@ -68,12 +68,12 @@ def make_query(data: bytes) -> tuple[bytes, int]:
 
 
 def read_stamp(answer: bytes, data: bytes, *, nonce: int | None = None) -> TimeStampResponse:
-    """An authority's answer, when it stamps `data`; its signature is not verified yet.
+    """Parse an authority's answer that stamps `data`; its signature is not verified yet.
 
     Args:
         answer: DER (RFC 3161 s.2.4.2).
-        data: what was to be stamped.
-        nonce: the request's; None: another program made the request.
+        data: the bytes that the stamp must cover.
+        nonce: the request's nonce; None: another program made the request.
 
     Raises:
         ConfigError: kind ``evidence-timestamp``: refused, damaged, or a stamp of something else.
@@ -115,7 +115,7 @@ def check_stamp(
     *,
     made: dt.datetime | None = None,
 ) -> Stamp | None:
-    """Verify a stamp: signature, chain to an authority at the stamped time, key usage, what it stamps, and its time.
+    """Verify a stamp: signature, chain to an authority at the stamped time, key usage, stamped bytes, and its time.
 
     Args:
         answer: as stored.
@@ -123,7 +123,7 @@ def check_stamp(
         authorities: root certificates that are trusted; without any, only the rest is checked and None is returned.
         report: gets the finding.
         where: the stamp's file.
-        made: when the statements say that they were made: no stamp of them is older.
+        made: the time in the statements at which they were made: no stamp of them may be older.
 
     Raises:
         ConfigError: kind ``evidence-extra``: the package that reads stamps is not installed.
@@ -152,7 +152,7 @@ def stamp_name(statements: str, answer: bytes) -> str:
 
     Args:
         statements: ``NAME.intoto.jsonl``.
-        answer: what will be in the file.
+        answer: the bytes of the file.
     """
     digest = hashlib.sha256(answer).hexdigest()[:_NAME_DIGITS]
     return f"{PurePath(statements).name.removesuffix('.intoto.jsonl')}.{digest}.tsr"

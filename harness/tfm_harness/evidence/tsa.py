@@ -1,4 +1,4 @@
-"""Asking a time-stamping authority over HTTP (RFC 3161 s.3.4), within one deadline."""
+"""Requests a stamp from a time-stamping authority over HTTP (RFC 3161 s.3.4), within one deadline."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def request_stamp(url: str, data: bytes, *, seconds: float = _SECONDS) -> bytes:
 
     Args:
         url: the authority's address.
-        data: what is stamped; only its SHA-256 leaves this machine.
-        seconds: until the answer must be here, whole.
+        data: the bytes to stamp; only their SHA-256 leaves this machine.
+        seconds: the time in which the whole answer must arrive.
 
     Raises:
         ConfigError: kinds ``evidence-authority``, ``evidence-extra``, ``evidence-timestamp``.
@@ -76,11 +76,11 @@ def request_stamp(url: str, data: bytes, *, seconds: float = _SECONDS) -> bytes:
 
 @contextlib.contextmanager
 def _connected(parts: SplitResult, seconds: float) -> Iterator[http.client.HTTPConnection]:
-    """A connection that is cut off at the deadline, whatever the other end sends."""
+    """A connection that is closed at the deadline, whatever the other end sends."""
     host = parts.hostname or ""
     port = parts.port or _PORTS[parts.scheme]
     plain = socket.create_connection((host, port), timeout=seconds)
-    cord = plain.dup()  # TLS takes the socket itself away
+    cord = plain.dup()  # wrapping the socket in TLS detaches the original object: this one stays valid
     timer = threading.Timer(seconds, _cut, [cord])
     timer.daemon = True
     timer.start()

@@ -1,4 +1,4 @@
-"""An authority's answer brought into DER: OpenSSL's does not sort the certificates, which are a SET OF. Pure."""
+"""Brings an authority's answer into DER: OpenSSL does not sort the certificates, which are a SET OF. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _CONTEXT_0 = 0xA0
 def sort_certificates(answer: bytes) -> bytes:
     """The answer with its certificates in the order that DER demands (X.690 s.11.6).
 
-    They are outside of what the authority signs (RFC 5652 s.5.4), and no length changes. What is not laid out as an
-    answer (RFC 3161 s.2.4.2) comes back as it is: the strict reader says what is wrong with it.
+    The certificates are not part of the bytes that the authority signs (RFC 5652 s.5.4), and no length changes. Bytes
+    that have not the structure of an answer (RFC 3161 s.2.4.2) are returned unchanged: the strict reader reports them.
     """
     try:
-        at = _skip(answer, _enter(answer, 0, _SEQUENCE))  # into the answer, over its status
-        at = _skip(answer, _enter(answer, at, _SEQUENCE))  # into the ContentInfo, over its type
-        at = _enter(answer, _enter(answer, at, _CONTEXT_0), _SEQUENCE)  # into the SignedData
-        for _ in range(3):  # over version, digest algorithms, content
+        at = _skip(answer, _enter(answer, 0, _SEQUENCE))  # enter the answer, skip its status
+        at = _skip(answer, _enter(answer, at, _SEQUENCE))  # enter the ContentInfo, skip its type
+        at = _enter(answer, _enter(answer, at, _CONTEXT_0), _SEQUENCE)  # enter the SignedData
+        for _ in range(3):  # skip version, digest algorithms, content
             at = _skip(answer, at)
         begin, end = _enter(answer, at, _CONTEXT_0), _skip(answer, at)
         certificates = []
@@ -33,14 +33,14 @@ def sort_certificates(answer: bytes) -> bytes:
 
 
 def _enter(data: bytes, at: int, tag: int) -> int:
-    """Where the content of the element at `at` begins; it must have this tag."""
+    """The offset at which the content of the element at `at` begins; the element must have this tag."""
     if data[at] != tag:
         raise ValueError(f"tag {data[at]:#x}")
     return at + 2 + (data[at + 1] & 0x7F if data[at + 1] & 0x80 else 0)
 
 
 def _skip(data: bytes, at: int) -> int:
-    """Where the element at `at` ends."""
+    """The offset at which the element at `at` ends."""
     first = data[at + 1]
     if first < 0x80:
         end = at + 2 + first

@@ -1,4 +1,4 @@
-"""A bundle verified: signatures and digests, then everything judged again from what they protect."""
+"""Verifies a bundle: first signatures and digests, then everything is judged again from the protected files."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ Engine = Callable[[], "ReferenceEngine | None"]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was verified; the verdict is in the report.
+    """The outcome of a verification; the verdict is in the report.
 
     Attributes:
         run: the record; None when the bundle could not be opened.
-        judged: how many of what were judged again.
-        left: what was not judged again, why, and how many.
+        judged: the number of things that were judged again, by kind.
+        left: the reasons why things were not judged again, with counts.
         stamps: verified time stamps of the statements.
     """
 
@@ -68,7 +68,7 @@ def verify_bundle(
         keys: public keys of those who may have signed, by key id.
         report: gets the findings.
         run_dir: the run's folder, for files that the bundle does not hold.
-        engine: gives the reference interpreter; None: stored reference values are compared, not computed again.
+        engine: makes the reference interpreter; None: stored reference values are compared, but not computed again.
         authorities: root certificates of time-stamping authorities; with any, the bundle must have a stamp by one.
 
     Raises:
@@ -121,7 +121,7 @@ def _stamps(bundle: OpenedBundle, authorities: Sequence[Certificate], report: Re
     try:
         made = made_at(bundle.statements)
     except ValueError:
-        made = None  # a finding says so
+        made = None  # another finding reports this
     found = [
         check_stamp(data, bundle.signed, authorities, report, name, made=made) for name, data in bundle.stamps.items()
     ]
@@ -136,7 +136,7 @@ def _stamps(bundle: OpenedBundle, authorities: Sequence[Certificate], report: Re
 def _record(bundle: OpenedBundle, report: Report) -> RunRecord | None:
     read = bundle.content.get("run/run.json")
     if read is None:
-        return None  # a finding says already that it is missing or damaged
+        return None  # another finding reports that it is missing or damaged
     data = read()
     try:
         return parse_run(Path("run/run.json"), data)

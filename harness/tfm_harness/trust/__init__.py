@@ -1,1 +1,1 @@
-"""What a build's evidence is judged against: anchors, expectations, the ledger of signatures, the registry of keys."""
+"""The means to judge a build's evidence: anchors, expectations, the ledger of signatures, the registry of keys."""

@@ -1,4 +1,4 @@
-"""Whom to trust for a board, and what was flashed: from the build and the board, never from the device."""
+"""The keys to trust for a board, and the flashed images: known from the build and the board, never from the device."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 __all__ = ["Trust"]
 
 
-@lru_cache(maxsize=256)  # many boards of a session trust the same few
+@lru_cache(maxsize=256)  # many boards of a session trust the same few keys
 def _parsed(data: bytes) -> VerificationKey:
-    """A key, parsed once; a file that has changed meanwhile holds another one."""
+    """A key, parsed once for each content: a changed file is parsed again."""
     return parse_key(data)
 
 
 class Trust:
-    """Keys and measurements the host knows beforehand.
+    """Keys and measurements that the host knows beforehand.
 
     Args:
         build: names the keys and the images.
-        identity: what is known about the board.
+        identity: the facts that are known about the board.
     """
 
     def __init__(self, build: Build, identity: Identity) -> None:
@@ -77,18 +77,18 @@ class Trust:
         return _parsed(read_file(said, KEY_LIMIT))
 
     def private_key(self, role: str) -> ec.EllipticCurvePrivateKey | None:
-        """The private key of ``iak``, ``result`` or ``client``, where the host knows it; else None.
+        """The private key of ``iak``, ``result`` or ``client`` when the host knows it; else None.
 
-        It does where the harness drew the board's secret and the build relies on the keys that follow from it.
+        The host knows it when the harness drew the board's secret and the build relies on the keys derived from it.
         """
         if self.identity.huk is None or self._said(role) != "provisioned":
             return None
         return reference_private_key(self.identity.huk, role)
 
     def symmetric_key(self, role: str) -> bytes | None:
-        """The AES key of ``result-encryption`` or ``storage``, where the host knows it; else None.
+        """The AES key of ``result-encryption`` or ``storage`` when the host knows it; else None.
 
-        It does where the harness drew the board's secret and the build relies on the keys that follow from it.
+        The host knows it when the harness drew the board's secret and the build relies on the keys derived from it.
         """
         if self.identity.huk is None or self._said("result") != "provisioned":
             return None
@@ -100,7 +100,7 @@ class Trust:
 
     @cached_property
     def result_profile(self) -> ResultProfile:
-        """Which claims a signed result has.
+        """The profile of the build's signed results, which names their claims.
 
         Raises:
             ConfigError: no such profile, or a file that breaks the form.
@@ -109,7 +109,7 @@ class Trust:
 
     @property
     def instance_id(self) -> frozenset[bytes] | None:
-        """The instance ids that follow from the trusted attestation key: TF-M's before and since 2.2."""
+        """The instance ids derived from the trusted attestation key, in the forms of TF-M before 2.2 and since 2.2."""
         key = self.key("iak")
         return frozenset(key.instance_ids) if isinstance(key, PublicKey) else None
 
@@ -119,9 +119,9 @@ class Trust:
         return parse_image_key(read_file(path, KEY_LIMIT)) if path else None
 
     def installed(self, model: str, image: bytes | None) -> None:
-        """The device runs this MCUboot image under that name from now on (None: the build's own again).
+        """Record that the device runs this MCUboot image as `model` from now on (None: the build's own again).
 
-        Results, tokens and numbers are then judged by it: by what runs, not by what the factory put there.
+        Results, tokens and outputs are then judged by this image, and not by the one in the build.
         """
         self._components.pop(model, None)
         if image is None:
@@ -130,11 +130,11 @@ class Trust:
             self._installed[model] = image
 
     def is_installed(self, name: str) -> bool:
-        """Whether another image than the build's runs under that name."""
+        """Whether the device runs another image than the build's as model `name`."""
         return name in self._installed
 
     def model_bytes(self, name: str) -> bytes:
-        """The .tflite bytes that run under that name."""
+        """The .tflite bytes that the device runs as model `name`."""
         image = self._installed.get(name)
         if image is not None:
             return split_images(image)[0].payload

@@ -1,4 +1,4 @@
-"""Which board showed which key, over all boards and processes of a run: two boards with one key are clones.
+"""The keys that each board showed, over all boards and processes of a run: two boards with one key are clones.
 
 One small SQLite file in the run's folder; only thumbprints of public keys and names of boards are kept.
 """
@@ -21,10 +21,10 @@ _ANY = "SELECT 1 FROM keys WHERE board != ? LIMIT 1"
 
 
 def remember_key(path: Path, *, board: str, thumbprint: bytes, timeout: float = 30.0) -> tuple[str, ...] | None:
-    """Remember that `board` has a key; the other boards of the run that have it, too.
+    """Remember that `board` has a key, and find the other boards of the run that have the same key.
 
     Returns:
-        Names of boards; None when no other board has shown a key yet, so that there is nothing to compare.
+        Names of these boards; None when no other board has shown a key yet, so that there is nothing to compare.
 
     Raises:
         InfrastructureError: the file cannot be used (kind ``board-keys``).

@@ -1,6 +1,6 @@
-"""What a build's files say about the evidence its firmware must give.
+"""The expectations of the evidence that a build's firmware must give, from the build's files.
 
-The edge between files and `tfm_harness.verify`: reads images, keys and models of a build and turns
+This module lies between files and `tfm_harness.verify`: it reads images, keys and models of a build and turns
 them into expectations.
 """
 
@@ -74,7 +74,7 @@ def read_image_key(path: Path) -> ImageKey:
 
 
 def _image_bytes(path: Path) -> bytes:
-    """What the file puts into memory: Intel HEX is read; what is no whole HEX file is no signed image either."""
+    """The bytes that the file loads: Intel HEX is decoded; a broken HEX file is returned as it is, and is no image."""
     data = _read(path, "image")
     if path.suffix.lower() != ".hex":
         return data
@@ -150,7 +150,7 @@ def _image_components(image: Image, build: Build) -> tuple[ExpectedComponent, ..
 def build_token_expectations(
     build: Build, *, caller: str | None = "non-secure", model: str | None = None, compare_images: bool = True
 ) -> TokenExpectations:
-    """What every token of a build must say, as far as the build's files tell.
+    """The claims that every token of a build must have, as far as the build's files determine them.
 
     Args:
         build: the build.
@@ -182,14 +182,14 @@ def board_token_expectations(
     components: tuple[ExpectedComponent, ...],
     boot_seed: bytes | None = None,
 ) -> TokenExpectations:
-    """What the next token of one board must say: `build_token_expectations`, and what is known about the board.
+    """The claims that the next token of one board must have: `build_token_expectations`, and the board's own facts.
 
     Args:
         build: the build that runs.
-        identity: what is known about the board; what it says goes before the build's own claims.
-        instance_id: the ids that follow from the trusted attestation key.
+        identity: the facts that are known about the board; they take precedence over the build's claims.
+        instance_id: the ids that are derived from the trusted attestation key.
         components: the images that run.
-        boot_seed: this boot's.
+        boot_seed: the seed of this boot.
     """
     said = build_token_expectations(build, compare_images=False)
     return replace(
@@ -205,7 +205,7 @@ def board_token_expectations(
 
 
 def check_build_images(build: Build, report: Report) -> dict[Path, tuple[McubootImage, ...]]:
-    """Judge every MCUboot image of a build with the keys it trusts; the images by file.
+    """Judge every MCUboot image of a build with the keys that the build trusts; returns the images by file.
 
     Raises:
         ConfigError: there is an image to judge and no key for it, or a file that cannot be read.

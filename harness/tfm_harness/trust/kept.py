@@ -1,8 +1,8 @@
-"""Raw evidence of a run: what the device gave, what it was judged against, and what was found.
+"""Raw evidence of a run: the bytes from the device, the expectations they were judged with, and the findings.
 
-Every token, signed result, signing request and shown key is a line of ``evidence.jsonl`` in the run's folder, written
-as it is judged. With it somebody else can judge again, later and without the board (`tfm_harness.evidence`). Public
-keys are kept; shared secrets are not.
+Every token, signed result, signing request and shown key is a line of ``evidence.jsonl`` in the run's folder, which is
+written when it is judged. With this file, anybody can judge again, later and without the board
+(`tfm_harness.evidence`). Public keys are kept; shared secrets are not.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ __all__ = ["FILE_NAME", "KeptEvidence", "KeptItem", "Kind", "is_whole", "named_p
 FILE_NAME = "evidence.jsonl"
 SCHEMA = "tfm-harness-kept-evidence/1"
 MAX_FILE = 1 << 30
-"""Bytes of a file of raw evidence."""
+"""The most bytes of a file of raw evidence."""
 MAX_ITEMS = 100_000
-"""Items that are kept of one test process; what comes after them is judged as well, and not kept."""
+"""The most items that one test process keeps; later ones are judged as well, but not kept."""
 
 Kind = Literal["token", "result", "csr", "key", "token relations", "result relations", "identity relations"]
 _KINDS = frozenset(get_args(Kind))
@@ -38,13 +38,13 @@ class KeptItem:
     """One piece of evidence with its judgement.
 
     Attributes:
-        kind: what it is; ``relations`` are judgements over all tokens or results of the test so far.
+        kind: the kind of evidence; ``relations`` are judgements over all tokens or results of the test so far.
         test: the test's id.
-        combination, board: where it came from.
-        subject: what the findings call it.
+        combination, board: the combination and the board that gave it.
+        subject: its name in the findings.
         data: the bytes as received; empty for relations.
         keys: the public keys that were trusted.
-        secret: a shared secret was trusted beside or in place of `keys`; it is not kept.
+        secret: whether a shared secret was trusted in addition to `keys` or in place of them; it is not kept.
         facts: arguments of the judgement by name: challenge, expectations, profile, boot, ...
         findings: (check, passed) in the order in which they were found.
     """
@@ -66,15 +66,15 @@ class Named(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name."""
         ...
 
 
 class KeptEvidence:
-    """Writes what one test's verifier judged.
+    """Writes the evidence that one test's verifier judged.
 
     Args:
-        folder: the run's, or the test process's part of it; None: nothing is kept.
+        folder: the run's folder, or the test process's part of it; None: nothing is kept.
         test: the test's id.
         combination, board: where the evidence comes from; their names are kept.
     """
@@ -133,7 +133,7 @@ class KeptEvidence:
 
 
 def named_profile(profile: ResultProfile) -> str | ResultProfile:
-    """A built-in profile by its name, a vendor's own whole: what a line holds of a result's profile."""
+    """The form of a profile in a line: a built-in profile is kept by its name, a vendor's own as a whole."""
     known = profile.name in builtin_profiles() and load_profile(profile.name) == profile
     return profile.name if known else profile
 
@@ -143,7 +143,7 @@ def read_kept(path: Path, data: bytes | None = None) -> Iterator[KeptItem]:
 
     Args:
         path: the file.
-        data: its bytes, where they were read already.
+        data: its bytes, if they have been read already.
 
     Raises:
         ConfigError: kind ``evidence-file``: unreadable, damaged, or of another version; with file and line.
@@ -168,7 +168,7 @@ def read_kept(path: Path, data: bytes | None = None) -> Iterator[KeptItem]:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether a file of raw evidence holds everything that was judged: not more than `MAX_ITEMS`."""
+    """Whether a file of raw evidence holds everything that was judged: it has not reached `MAX_ITEMS`."""
     return b'\n{"full":' not in data
 
 

@@ -1,6 +1,6 @@
 """Expectations and keys as JSON and back, for raw evidence that is kept (`tfm_harness.trust.kept`).
 
-Only what is listed here can be written or read: there is no code in the file, and an unknown name is refused.
+Only the types that are listed here can be written or read: the file holds no code, and an unknown name is refused.
 Shared secrets are never written.
 """
 
@@ -29,7 +29,7 @@ def to_plain(value: object) -> Any:  # noqa: ANN401 - JSON
     """A value as JSON data.
 
     Raises:
-        TypeError: a value of a type that is not kept, a shared secret among them.
+        TypeError: values of this type are not kept, for instance a shared secret.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -55,7 +55,7 @@ def to_plain(value: object) -> Any:  # noqa: ANN401 - JSON
 
 
 def from_plain(data: object) -> Any:  # noqa: ANN401 - what was kept
-    """The value back.
+    """The value that `to_plain` turned into `plain`.
 
     Raises:
         ValueError: no such form.

@@ -1,7 +1,7 @@
 """The signature ledger on disk: ECDSA r values of all runs, so that a repeat over months is found.
 
-One small SQLite file. Only public values are kept: key thumbprint, r, s, digest of what was signed,
-and where it was seen.
+It is one small SQLite file with public values only: key thumbprint, r, s, digest of the signed
+bytes, and where the signature was seen.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["FileLedger"]
 
 
 class FileLedger(LedgerFile, SignatureLedger):
-    """A `SignatureLedger` that remembers over runs; safe for several runs at once.
+    """A `SignatureLedger` that is kept over runs; several runs may use it at the same time.
 
     Use as a context manager. Each new signature is stored at once, so a killed run forgets nothing.
 
@@ -36,7 +36,7 @@ class FileLedger(LedgerFile, SignatureLedger):
         self._own: set[tuple[bytes, bytes]] = set()
 
     def add(self, record: SignatureRecord) -> Reuse | None:
-        """Store `record`; the earlier one with the same key and r over another message, if any."""
+        """Store `record`; returns the earlier one with the same key and r but another message, if any."""
         with self._asked() as database:
             inserted = database.execute(
                 "INSERT OR IGNORE INTO signatures VALUES (?, ?, ?, ?, ?, ?)",
@@ -48,7 +48,7 @@ class FileLedger(LedgerFile, SignatureLedger):
         return Reuse(known, record) if known is not None and known.digest != record.digest else None
 
     def earlier(self, record: SignatureRecord) -> SignatureRecord | None:
-        """The record of the same message that another run stored."""
+        """The record of the same message that another run stored; None when there is none."""
         if (record.key, record.r) in self._own:
             return None
         known = self._known(record)
@@ -62,5 +62,5 @@ class FileLedger(LedgerFile, SignatureLedger):
         return SignatureRecord(record.key, record.r, *row) if row else None
 
     def extend(self, records: Iterable[SignatureRecord]) -> list[Reuse]:
-        """`add` for several records."""
+        """Call `add` for several records."""
         return [reuse for reuse in map(self.add, records) if reuse is not None]

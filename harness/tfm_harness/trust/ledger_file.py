@@ -20,7 +20,7 @@ _OF_SEVERAL_HOSTS = frozenset(
 
 
 def is_shared_by_hosts(path: Path, mounts: Path = MOUNTS) -> bool:
-    """Whether the folder `path` may be on a file system that other hosts write as well; True where that is not known.
+    """Whether other hosts may write to the file system of the folder `path`; True when that is not known.
 
     Args:
         path: an existing folder.
@@ -36,22 +36,22 @@ def is_shared_by_hosts(path: Path, mounts: Path = MOUNTS) -> bool:
 
 
 class LedgerFile:
-    """Opens the file, makes the table, and reports what goes wrong with either.
+    """Opens the file, makes the table, and reports errors of both.
 
-    Use as a context manager. What is stored is handed to the kernel at once, so a killed run forgets nothing. A power
-    cut may take what was stored last, never what was there before: SQLite's write-ahead log is brought to the disk at
-    each thousand pages and when the last process closes the file. On a file system that several hosts share, where that
-    log is not safe, each record is brought to the disk by itself.
+    Use as a context manager. Each record is handed to the kernel at once, so a killed run loses nothing. A power cut
+    may lose the latest records, never earlier ones: SQLite's write-ahead log is synced to the disk after each thousand
+    pages and when the last process closes the file. On a file system that several hosts share that log is not safe, so
+    each record is synced to the disk by itself.
 
     Raises:
         InfrastructureError: the file cannot be opened, or is no ledger (kind ``ledger``).
     """
 
     what: ClassVar[str]
-    """Which ledger this is, for people."""
+    """The ledger's description, for people."""
     table: ClassVar[str]
     columns: ClassVar[str]
-    """Of the table, as SQL declares them, with its primary key."""
+    """The columns of the table as SQL declares them, with the primary key."""
 
     def __init__(self, path: Path, *, timeout: float = 30.0) -> None:
         super().__init__()
@@ -70,8 +70,8 @@ class LedgerFile:
             raise self._broken(error) from error
 
     def _use_write_ahead_log(self) -> None:
-        """A commit is then one write, without waiting for the disk (https://sqlite.org/wal.html)."""
-        with contextlib.suppress(sqlite3.OperationalError):  # a process of another version has it open: stay as it is
+        """Use SQLite's write-ahead log: a commit is one write, without waiting for the disk (https://sqlite.org/wal.html)."""
+        with contextlib.suppress(sqlite3.OperationalError):  # an older process has it open: keep its mode
             (mode,) = self._database.execute("PRAGMA journal_mode = WAL").fetchone()
             if mode == "wal":
                 self._database.execute("PRAGMA synchronous = NORMAL")
@@ -84,7 +84,7 @@ class LedgerFile:
 
     @contextlib.contextmanager
     def _asked(self) -> Iterator[sqlite3.Connection]:
-        """The database, for questions in this block: what they raise is reported as the constructor does."""
+        """The database, for queries in this block; their errors are reported as the constructor's are."""
         try:
             yield self._database
         except sqlite3.Error as error:

@@ -1,6 +1,6 @@
-"""The ledger of nonces on disk: what AES-GCM encrypted in a run, on any of its boards and by any of its processes.
+"""The ledger of nonces on disk: every AES-GCM encryption of a run, from all its boards and processes.
 
-One small SQLite file. Of a key only its name is kept (`tfm_harness.verify.nonces`), of a message its digest.
+It is one small SQLite file. It keeps only the name of a key (`tfm_harness.verify.nonces`) and the digest of a message.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class FileNonceLedger(LedgerFile, NonceLedger):
     )
 
     def add(self, record: NonceRecord) -> NonceRecord | None:
-        """Store `record`; the earlier one with the same key and nonce over another message, if any."""
+        """Store `record`; returns the earlier one with the same key and nonce but another message, if any."""
         with self._asked() as database:
             database.execute(
                 "INSERT OR IGNORE INTO nonces VALUES (?, ?, ?, ?)",

@@ -1,7 +1,7 @@
-"""Whether the images of a build are whole and signed by the keys it names: judged before any board is touched.
+"""Checks, before any board is touched, that a build's images are whole and signed with the keys that the build names.
 
-The suite `boot` makes findings of the rest (`check_build_images`). A broken hash or another key is read as what it most
-often is: a wrong path in the build's file, or an image that was damaged after it was signed.
+A broken hash or another key most often means a wrong path in the build's file, or an image that was damaged after it
+was signed, so it is a configuration error here. The suite `boot` makes findings of the rest (`check_build_images`).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Place = tuple[str | int, ...]
 
 
 def check_signers(build: Build, *, without_key: bool = True) -> list[tuple[Place, str]]:
-    """Each image that is broken, or must be signed and none of its keys has signed: its place in the YAML, and words.
+    """The images that are broken, or must be signed but are not by any of their keys: place in the YAML, and problem.
 
     Args:
         build: images, models and the keys that it trusts.
-        without_key: a signed image for which the build names no key is a problem, too.
+        without_key: whether a signed image for which the build names no key is a problem, too.
 
     Raises:
         ConfigError: a file that cannot be read.
@@ -84,7 +84,7 @@ def refuse_other_signers(build: Build, *, without_key: bool = True) -> None:
 
 
 def _signed(build: Build) -> list[tuple[Place, Path, str, Path | None, tuple[Path, ...]]]:
-    """Place, file, the name of the key's place, the key and further ones."""
+    """For each image that may be signed: place, file, the name of the key's place, the key, and further keys."""
     found: list[tuple[Place, Path, str, Path | None, tuple[Path, ...]]] = []
     models = "trust.models" if build.trust.models else "trust.images"
     for index, image in enumerate(build.images):
@@ -101,9 +101,9 @@ def _signed(build: Build) -> list[tuple[Place, Path, str, Path | None, tuple[Pat
 
 
 def _must_be_signed(build: Build) -> dict[Place, str]:
-    """The places of images that cannot be meant unsigned, each with the reason.
+    """The places of images that must be signed, each with the reason.
 
-    A raw secure image may be one without a signature (the boot code itself), a hex file may merge several.
+    A raw secure image may have no signature (the boot code itself), and a hex file may merge several images.
     """
     must: dict[Place, str] = {}
     for index, image in enumerate(build.images):
