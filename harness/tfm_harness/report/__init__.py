@@ -1,6 +1,6 @@
-"""The page a run leaves behind: `write_html(run, path)` makes ``report.html`` from a `RunRecord`.
+"""The page of a run: `write_html(run, path)` makes ``report.html`` from a `RunRecord`.
 
-One file, no script, no network: it opens from a CI artifact, on a phone, in print.
+The page is one file without script or network access: it can be opened from a CI artifact or on a phone, and printed.
 """
 
 from tfm_harness.report.record import (

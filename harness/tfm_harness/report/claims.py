@@ -1,4 +1,4 @@
-"""What a run proves: suites' claims and requirements, judged by the tests that ran and the findings they made."""
+"""The proofs of a run: suites' claims and requirements, judged by the tests that ran and their findings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LEANING = "parity.tolerance-used"
 def tests_on_disk(folder: Path) -> frozenset[str]:
     """Names of the tests that a suite's modules hold, without importing them: ``test_boot.py::test_reset``.
 
-    A module that is no Python holds no test: pytest has said so when it collected it.
+    A module that is no valid Python counts as empty: pytest has already reported it as a collection error.
     """
     found: set[str] = set()
     for path in sorted(folder.glob("test_*.py")):
@@ -50,11 +50,11 @@ def suite_entries(
     folders: Mapping[str, Path],
     combinations: Sequence[str],
 ) -> Iterator[SuiteEntry]:
-    """Which suites prove their claim: only where everything that they have on disk ran and passed.
+    """An entry for each suite: a suite proves its claim only if all of its tests on disk ran and passed.
 
     Args:
         tests: every collected test.
-        left_out: (combination, suite) of each test that the user left out, by its id.
+        left_out: (combination, suite) of each test that the user left out, by the test's id.
         folders: each suite's folder.
         combinations: names of the run's combinations.
     """
@@ -80,10 +80,10 @@ def suite_entries(
 
 
 def judge_suite(entry: SuiteEntry, own: Sequence[TestEntry]) -> SuiteEntry:
-    """The entry with what its tests say: how many passed, what was excused and tried again, whether the claim holds.
+    """The entry, completed from its tests: how many passed, were excused or tried again, and whether the claim holds.
 
     Args:
-        entry: of the suite on one combination; its `total` counts tests that did not take part, too.
+        entry: the suite's entry on one combination; its `total` counts tests that did not take part, too.
         own: the suite's tests on that combination.
     """
     passed = sum(test.outcome == "passed" for test in own)
@@ -132,10 +132,10 @@ def statuses_by_suite(tests: Iterable[TestEntry]) -> dict[tuple[str, str], dict[
 
 
 def judge_row(checks: Iterable[str], made: Mapping[str, set[str]]) -> tuple[RequirementState, tuple[str, ...]]:
-    """A row's state, and which of its checks never ran.
+    """A row's state, and the checks of the row that never ran.
 
     Args:
-        checks: ids or patterns of the checks that prove it.
+        checks: ids or patterns of the checks that prove the row.
         made: statuses of the findings of its suite on one combination, by check.
     """
     missing = []

@@ -1,4 +1,4 @@
-"""What changed between two runs. Pure: two records in, differences out."""
+"""The differences between two runs. Pure: two records in, differences out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNKNOWN = {"not covered", "skipped", "not run", "blocked", ""}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference; `worse` is what fails the comparison."""
+    """One difference; one that is `worse` fails the comparison."""
 
     what: str
     subject: str
@@ -29,7 +29,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class RunDifference:
-    """All differences, worse ones first; `compared` counts what stood in both runs."""
+    """All differences, worse ones first; `compared` counts the things that both runs have."""
 
     changes: tuple[Change, ...]
     compared: int
@@ -45,9 +45,9 @@ class RunDifference:
 
 
 def compare_runs(before: RunRecord, after: RunRecord) -> RunDifference:
-    """Compare outcomes, failed checks, parity and latency of what both runs have.
+    """Compare outcomes, failed checks, parity and latency of everything that both runs have.
 
-    A test that no longer reaches a verdict is worse: silence is no pass.
+    A test that no longer reaches a verdict counts as worse: a missing verdict is no pass.
     """
     before, after = harmless(before).record, harmless(after).record
     changes: list[Change] = []

@@ -1,4 +1,4 @@
-"""Digests of whole folders: of the harness itself, and of suites."""
+"""Digests of whole folders: the harness itself, and suites."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _LEFT_OUT = frozenset({"__pycache__", "_bundled"})
 def folder_digest(folder: Path) -> str:
     """SHA-256, hex, over the files of a folder and of the folders in it, by name.
 
-    For each file, in the order of their paths: the path with ``/``, a NUL, and the 32 bytes of its SHA-256. Caches of
-    Python and what cannot be read are left out.
+    The hash is taken over these bytes of each file, in the order of paths: the path with ``/``, a NUL, and the 32 bytes
+    of the file's SHA-256. Caches of Python and files that cannot be read are left out.
     """
     whole = hashlib.sha256()
     for path in sorted(folder.rglob("*"), key=lambda found: found.relative_to(folder).as_posix()):
@@ -34,5 +34,5 @@ def folder_digest(folder: Path) -> str:
 
 @cache
 def package_digest() -> str:
-    """`folder_digest` of the installed package ``tfm_harness``; what it carries beside its code is left out."""
+    """`folder_digest` of the installed package ``tfm_harness``, without the other content that it carries."""
     return folder_digest(Path(__file__).resolve().parents[1])

@@ -1,7 +1,7 @@
-"""Records in which no text does anything where it is shown: what a device, a test's parameter or a file said is data.
+"""Makes the texts of records harmless: text from a device, a test's parameter or a file must not act where it is shown.
 
-Records are read from files as well, and somebody else may have written those. So every text of a record goes through
-`tfm_harness.safe_text.safe` where the record is written, read and shown.
+Records are read from files as well, and somebody else may have written these. So every text of a record goes through
+`tfm_harness.safe_text.safe` when the record is written, read and shown.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tfm_harness.safe_text import safe
 __all__ = ["Harmless", "harmless", "needs_cleaning"]
 
 T = TypeVar("T")
-# What `safe` would change, as it stands in JSON: a character that is not printable ASCII, an escape of one, the
+# What `safe` would change, in its form in JSON: a character that is not printable ASCII, an escape of one, the
 # beginning of a CI system's command.
 _SUSPICIOUS: Final = re.compile(rb'[^\x20-\x7e\n]|\\[urbft]|##|(?:"|\\n)\s*::')
 
@@ -33,18 +33,18 @@ def needs_cleaning(data: bytes) -> bool:
 @final
 @dataclass(frozen=True, slots=True)
 class Harmless(Generic[T]):
-    """A record that `harmless` has gone through: what is made from it is not searched again, which takes long."""
+    """A record whose texts `harmless` has made safe, so that they are not searched again, which takes long."""
 
     record: T
 
 
 def harmless(record: T | Harmless[T]) -> Harmless[T]:
-    """The record with every text in it made safe, at any depth; the same object where nothing is to change."""
+    """The record with every text in it made safe, at any depth; the same object if no text changes."""
     return record if isinstance(record, Harmless) else Harmless(cast("T", _cleaned(record, set())))
 
 
 def _cleaned(value: Any, known: set[str]) -> Any:  # noqa: ANN401 - whatever a record holds
-    """As `harmless`; `known` are texts that were found safe before: most of a large record's are the same few."""
+    """Like `harmless`; `known` are texts that were found to be safe: most texts of a large record are the same few."""
     kind = type(value)
     if kind is str:
         if value in known:
@@ -59,7 +59,7 @@ def _cleaned(value: Any, known: set[str]) -> Any:  # noqa: ANN401 - whatever a r
     if isinstance(value, str):
         return safe(value)
     if isinstance(value, tuple):
-        if value and isinstance(value[0], int | float):  # series of thousands of figures
+        if value and isinstance(value[0], int | float):  # a series may have thousands of figures, and no text
             return value
         cleaned = tuple([_cleaned(item, known) for item in value])
         return value if all(map(operator.is_, cleaned, value)) else cleaned
@@ -68,7 +68,7 @@ def _cleaned(value: Any, known: set[str]) -> Any:  # noqa: ANN401 - whatever a r
         same = all(key in value and pairs[key] is value[key] for key in pairs) and len(pairs) == len(value)
         return value if same else pairs
     changed = {}
-    for name in _fields(cast("Hashable", kind)):  # mypy does not know that classes are; none: no record's class
+    for name in _fields(cast("Hashable", kind)):  # mypy takes classes for unhashable
         old = getattr(value, name)
         new = _cleaned(old, known)
         if new is not old:

@@ -10,7 +10,7 @@ from tfm_harness.safe_text import safe
 __all__ = ["ORDER", "WHOSE", "colour", "failing_line", "headline", "title"]
 
 ORDER: Final = ("passed", "failed", "error", "blocked", "not covered", "skipped", "not run")
-"""Outcomes in the order in which they are said."""
+"""Outcomes in the order of the headline."""
 
 WHOSE: Final = {
     "product": "the product",
@@ -19,7 +19,7 @@ WHOSE: Final = {
     "test": "the test itself",
     "harness": "the harness (a bug: please report it)",
 }
-"""Whose responsibility, in words."""
+"""The responsibilities in words."""
 
 _TITLES: Final = {
     "passed": "Passed",
@@ -42,7 +42,7 @@ _MEANINGS: Final = {
 
 
 def _gaps(run: RunRecord) -> list[str]:
-    """What a passed run left open."""
+    """The things that a passed run left open."""
     outcomes = run.outcomes()
     gaps = [f"{outcomes[word]} {word}" for word in ("not covered", "skipped", "not run") if outcomes[word]]
     retried = sum(bool(test.tries) for test in run.tests)
@@ -59,14 +59,14 @@ def title(run: RunRecord) -> str:
 
 
 def colour(run: RunRecord) -> str:
-    """``good``, ``bad``, or ``warn`` where a passed run left something open or nothing was learnt about the product."""
+    """``good``, ``bad``, or ``warn``: a passed run left something open, or nothing was learnt about the product."""
     if run.verdict in {"failed", "harness"}:
         return "bad"
     return "good" if run.verdict == "passed" and not _gaps(run) else "warn"
 
 
 def headline(run: RunRecord) -> str:
-    """How many tests ended how, whose responsibility, and how much is proven."""
+    """How many tests have each outcome, who is responsible, and how much is proven."""
     outcomes = run.outcomes()
     parts = [f"{in_words((word, outcomes[word]) for word in ORDER) or 'no test'} in {run.seconds:.0f} s"]
     if meaning := _MEANINGS.get(run.verdict):
@@ -82,9 +82,9 @@ def headline(run: RunRecord) -> str:
 
 
 def failing_line(text: str) -> str:
-    """The line of a failure's text that says what is wrong: pytest marks it with an E."""
+    """The line of a failure's text that names the failure: pytest marks it with an E."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     marked = [line for line in lines if line.startswith("E ")]
     chosen = (marked or lines or [""])[0]
-    more = lines[lines.index(chosen) + 1 :][:1] if chosen.endswith(":") else []  # "4 checks failed:", and the first one
+    more = lines[lines.index(chosen) + 1 :][:1] if chosen.endswith(":") else []  # "4 checks failed:", and the first
     return " ".join(line.removeprefix("E ").strip() for line in (chosen, *more))

@@ -1,4 +1,4 @@
-"""Text that Markdown shows as it is."""
+"""Text in a form that Markdown shows literally."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 
 
 def plain(text: str) -> str:
-    """Markdown in which no character of `text` means anything: no HTML, link, emphasis, mention or table border.
+    """Markdown that shows `text` literally: no character makes HTML, a link, emphasis, a mention or a table border.
 
     `text` has gone through `tfm_harness.safe_text.safe` before: line breaks and control characters are gone.
     """
     quoted = _SPECIAL.sub(r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
-    return quoted.replace("@", "&#64;").replace("://", "&#58;//")  # no mention of a person, no link made by itself
+    return quoted.replace("@", "&#64;").replace("://", "&#58;//")  # no mention of a person, no automatic link

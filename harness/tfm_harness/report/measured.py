@@ -1,4 +1,4 @@
-"""What a run measured, as typed data: latency, parity, accuracy, traces. Parts of `tfm_harness.report.record`."""
+"""The measurements of a run as typed data: latency, parity, accuracy, traces. Parts of `tfm_harness.report.record`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity", "nan", "inf", "-inf"})
 
 
 def _figure(value: object) -> object:
-    """JSON has no word for what is not finite: it stands as text."""
+    """JSON cannot represent numbers that are not finite: they are written as text."""
     return float(value) if isinstance(value, str) and value in _NOT_FINITE else value
 
 
@@ -36,11 +36,11 @@ Figure = Annotated[float, BeforeValidator(_figure)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyEntry:
-    """One series with what it was judged against.
+    """One series, with the limits that judged it.
 
     Attributes:
-        baseline: None on the first night.
-        baseline_name: the run it came from.
+        baseline: the accepted baseline; None on the first night.
+        baseline_name: the run that gave the baseline.
         budgets: limits in seconds by statistic.
         gate: the regression gate's verdict and figures, by name.
         phases: seconds by phase of one typical request, ``wire`` included.
@@ -60,7 +60,7 @@ class LatencyEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParityDifference:
-    """The first element that differs: values as the model's output type has them."""
+    """The first element that differs; values are those of the model's output type."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -108,12 +108,12 @@ class ParityEntry:
 
     Attributes:
         engine: the interpreter: name, version, resolver.
-        distinct: how many different outputs the device gave.
+        distinct: the number of different outputs of the device.
         saturated: share of output elements at the end of their range, 0 to 1.
         first_op: the first operator that differs; `undiagnosed` says why it cannot be named.
-        edges: by operator and edge of its arithmetic, how many of the vectors that were followed reach it.
+        edges: by operator and edge of its arithmetic, how many of the traced vectors reach it.
         failure: the file for ``tfm-harness replay``.
-        vectors_file: all inputs with what the device and the reference made of them, in the run's folder.
+        vectors_file: the file in the run's folder with all inputs, and the outputs of device and reference.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -143,7 +143,7 @@ class ParityEntry:
 
     @property
     def edges_words(self) -> str:
-        """How many edges of the arithmetic were reached, and which were not; empty: none were looked for."""
+        """How many edges of the arithmetic were reached, and which were not; empty when none were traced."""
         counts = [count for row in self.edges.values() for count in row.values()]
         missing = [
             f"{op}: {', '.join(name for name, count in row.items() if not count)}"
@@ -156,14 +156,14 @@ class ParityEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccuracyEntry:
-    """One model on labelled data: the device beside the reference.
+    """The accuracy of one model on labelled data: device and reference.
 
     Attributes:
-        metric: ``top-1`` or ``auc``; `least` is what the build asks for.
+        metric: ``top-1`` or ``auc``; `least` is the value that the build requires.
         device, reference: the metric of each, 0 to 1.
         labels: the classes' names.
         device_matrix, reference_matrix: counts; rows: true class, columns: decided class. Empty for ``auc``.
-        alike: samples on which both decide alike; `differing` names the first of the others.
+        alike: number of samples on which both decide the same; `differing` names the first of the others.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -195,7 +195,7 @@ class AccuracyEntry:
         )
 
     def confused(self, matrix: tuple[tuple[int, ...], ...]) -> str:
-        """A confusion matrix as text: each true class with what it was taken for, by count."""
+        """A confusion matrix as text: each true class with the classes that were decided for it, by count."""
         rows = []
         for label, row in zip(self.labels, matrix, strict=False):
             said = ", ".join(f"{self.labels[n]} {count}" for n, count in enumerate(row) if count)
@@ -241,7 +241,7 @@ class TimingEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceEntry:
-    """What the sensor was made to see, and what the device made of it.
+    """The values that the sensor was made to see, and the outputs of the device.
 
     Attributes:
         channels: values over samples, by channel name with its unit (``mag.x [uT]``).

@@ -1,4 +1,4 @@
-"""Records of the first schema, as the present one has them. Pure: plain JSON data in, plain JSON data out."""
+"""Converts records of the first schema into the present one. Pure: plain JSON data in, plain JSON data out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Json = dict[str, Any]
 
 
 def from_first(run: Json) -> Json:
-    """A run of schema `FIRST_SCHEMA`, without its key ``schema``.
+    """Convert a run of schema `FIRST_SCHEMA`; the result has no key ``schema``.
 
     Raises:
         AttributeError, KeyError, TypeError, ValueError: it is damaged.
@@ -42,7 +42,7 @@ def from_first(run: Json) -> Json:
 
 
 def _on_combination(entry: Json) -> Json:
-    """What was called a board was the combination of target and build."""
+    """Rename ``board``: in the first schema it was the combination of target and build."""
     return {"combination": entry.pop("board"), **entry}
 
 

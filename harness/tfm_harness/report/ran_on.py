@@ -1,4 +1,4 @@
-"""On what a run ran, as typed data: combinations with their files, boards. Parts of `tfm_harness.report.record`."""
+"""What a run ran on, as typed data: combinations with their files, boards. Parts of `tfm_harness.report.record`."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class BoardEntry:
     Attributes:
         lost: why it was put in quarantine; empty for a board that lasted.
         worker: the test process that held it, when there were several.
-        facts: what the board says about itself (emulator version, probe, serial number).
+        facts: facts that the board reports (emulator version, probe, serial number).
         boots, device_seconds: how often it started; seconds in which it was busy or booting.
-        link: what went wrong on its console link; empty when nothing did.
+        link: the problems of its console link; empty when there were none.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -55,11 +55,11 @@ class BoardEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEntry:
-    """A file that decided what was run, as it was when the run began.
+    """A file that determined the run, as it was when the run began.
 
     Attributes:
         role: ``target``, ``build``, ``image``, ``model``, ``key``, or ``file`` for anything else that the build names.
-        name: what the build calls it (``images.0.file``), with the file's own name.
+        name: its place in the build (``images.0.file``), with the file's own name.
         path: relative to the folder in which the run was started, where it lies below it.
         sha256: digest of its bytes, hex.
         bytes: its size.

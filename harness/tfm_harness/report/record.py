@@ -80,7 +80,7 @@ VerdictWord = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteEntry:
-    """What a suite proves on a combination, by its own words.
+    """The claim of a suite on a combination, and whether the run proved it.
 
     Attributes:
         claim: the suite's words.
@@ -128,12 +128,12 @@ class RequirementEntry:
 
 
 TOLERANCE = "parity tolerance "
-"""How the `finding` of a `WaiverEntry` begins that stands for a named tolerance of the build; its name follows."""
+"""The prefix of `finding` in a `WaiverEntry` that stands for a tolerance of the build; the tolerance's name follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaiverEntry:
-    """What became of one waiver or tolerance of a build."""
+    """The state of one waiver or tolerance of a build."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -173,7 +173,7 @@ class BoardRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True, weakref_slot=True)
 class RunRecord:
-    """Everything a run found.
+    """The record of a run.
 
     Attributes:
         name: the run's id, usually its folder's name.
@@ -216,11 +216,11 @@ class RunRecord:
     tests: tuple[TestEntry, ...] = ()
 
     def outcomes(self) -> Counter[str]:
-        """How many tests ended how."""
+        """The number of tests with each outcome."""
         return Counter(test.outcome for test in self.tests)
 
     def responsibilities(self) -> Counter[str]:
-        """How many tests did not pass by whose responsibility; what blocked tests met is counted once."""
+        """The number of tests that did not pass, by responsibility; blocked tests are not counted."""
         return Counter(t.responsibility for t in self.tests if t.responsibility and t.outcome != "blocked")
 
     def lost(self) -> tuple[BoardEntry, ...]:
@@ -228,18 +228,18 @@ class RunRecord:
         return tuple(board for board in self.boards if board.lost)
 
     def check(self, finding: FindingEntry) -> CheckEntry:
-        """What the finding's check demands."""
+        """The title and the requirement of the finding's check."""
         return self.checks.get(finding.id, _UNKNOWN)
 
     def proven(self) -> tuple[int, int]:
-        """How many requirements are proven, and of how many."""
+        """The number of proven requirements, and of all."""
         return sum(row.state == "proven" for row in self.requirements), len(self.requirements)
 
 
 def proven_words(run: RunRecord) -> str:
     """``47 of 67 requirements proven, 4 more in part``; empty without requirements.
 
-    Where a suite did not run whole, by how many of the tests: what was left out may reach more of a requirement.
+    If a suite did not run completely, the text also says by how many of the tests: the others may prove more.
     """
     proven, rows = run.proven()
     if not rows:

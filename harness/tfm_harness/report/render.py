@@ -36,22 +36,22 @@ if TYPE_CHECKING:
 __all__ = ["render_html", "write_html"]
 
 MAX_LINES = 200
-"""Console lines shown for each console, where there are few."""
+"""The most lines that are shown of each console, if there are few consoles."""
 
 MAX_FINDINGS = 200
-"""Findings of one status, failures, uncovered tests or events shown in full; the page says how many more there are."""
+"""The most findings of one status, failures, uncovered tests or events that are shown; the page counts the others."""
 
 MAX_CHARTS = 24
-"""Series, comparisons or traces shown with a chart."""
+"""The most series, comparisons or traces that are shown with a chart."""
 MAX_CLASSES = 20
-"""Classes of a confusion matrix that is shown as a table."""
+"""The most classes of a confusion matrix that is shown as a table."""
 
 MAX_CONSOLES = 40
-"""Consoles shown, in all with at most `MAX_CONSOLE_LINES`."""
+"""The most consoles that are shown; together they have at most `MAX_CONSOLE_LINES`."""
 
 MAX_CONSOLE_LINES = 4000
 WIDE = 4
-"""Combinations that stand beside each other; more of them stand below each other."""
+"""The most combinations that are columns of the matrix; if there are more, they are rows."""
 
 MARKS: Mapping[str, str] = {"passed": "✓", "failed": "✗", "error": "!", "blocked": "!"}
 WORST = ("failed", "error", "blocked", "not run", "passed", "skipped", "not covered")
@@ -82,7 +82,7 @@ def render_html(run: RunRecord | Harmless[RunRecord]) -> str:
                 held[finding.id] += 1
             elif len(shown[finding.status]) < MAX_FINDINGS:
                 shown[finding.status].append((test, finding))
-    # A chart is for what somebody must look at: what differs or is slower comes first.
+    # Charts go first to the entries that need attention: those that differ or are slower.
     parity = sorted(run.parity, key=lambda entry: entry.exact)
     latency = sorted(run.latency, key=lambda entry: entry.gate.get("verdict", "") not in {"slower", "drift"})
     lines = max(8, min(MAX_LINES, MAX_CONSOLE_LINES // max(1, min(len(run.consoles), MAX_CONSOLES))))
@@ -143,7 +143,7 @@ def _said(run: RunRecord, name: str) -> tuple[str, str]:
 
 
 def _not_proven(run: RunRecord) -> list[str]:
-    """What a reader must know before anything else: what this run does not say."""
+    """The things that this run does not prove, which a reader must know first."""
     words = [
         f"{board.name}: {part}"
         for board in run.boards
@@ -166,7 +166,7 @@ def _not_proven(run: RunRecord) -> list[str]:
 
 
 def _reasons(tests: Iterable[TestEntry]) -> list[tuple[str, str, int, str]]:
-    """Outcome, reason, how many tests, and some of their names."""
+    """Outcome, reason, number of tests, and some of their names."""
     grouped: dict[tuple[str, str], list[TestEntry]] = {}
     for test in tests:
         grouped.setdefault((test.outcome, test.message), []).append(test)
@@ -227,7 +227,7 @@ def _matrix(run: RunRecord) -> _Matrix:
 
 
 def _short(cell: tuple[str, str]) -> tuple[str, str]:
-    """Where many cells stand beside each other: the worst outcome's mark and number."""
+    """The short form for a row with many cells: the worst outcome's mark and number."""
     return cell[0], cell[1].partition(",")[0].replace(" passed", "").replace(" not covered", " n/c")
 
 

@@ -49,12 +49,12 @@ def _adapter(kind: Hashable) -> TypeAdapter[Any]:
 
 
 def dump(value: object, *, indent: int | None = None) -> str:
-    """An entry as JSON text, without what has its default."""
+    """An entry as JSON text, without fields that have their default."""
     return _adapter(cast("Hashable", type(value))).dump_json(value, exclude_defaults=True, indent=indent).decode()
 
 
 def load(kind: type[T], text: str | bytes) -> T:
-    """An entry from `dump`.
+    """Read an entry that `dump` wrote.
 
     Raises:
         pydantic.ValidationError: not such an entry.
@@ -92,7 +92,7 @@ def schema_of(kind: Hashable, word: str) -> dict[str, Any]:
 
 
 def save_run(run: RunRecord | Harmless[RunRecord], path: Path) -> None:
-    """Write ``run.json``: a line for each test, the rest before them. Whole or not at all.
+    """Write ``run.json``, whole or not at all: everything else first, then a line for each test.
 
     Raises:
         InfrastructureError: kind ``report-write``.
@@ -120,7 +120,7 @@ def load_run(path: Path) -> RunRecord:
 
 
 def read_run(path: Path) -> tuple[RunRecord, bytes]:
-    """As `load_run`, and the file's bytes."""
+    """Like `load_run`; also returns the file's bytes."""
     file = path / "run.json" if path.is_dir() else path
     try:
         data = read_file(file, MAX_FILE)
@@ -133,7 +133,7 @@ def parse_run(file: Path, data: bytes) -> RunRecord:
     """The record in the bytes of ``run.json``.
 
     Args:
-        file: what errors call it.
+        file: its name in errors.
         data: its bytes.
 
     Raises:
@@ -189,7 +189,7 @@ def _refused(file: Path, seen: str, *, hint: str | None = None) -> ConfigError:
 
 
 def write_text(path: Path, text: str | Iterable[str]) -> None:
-    """Write a file whole or not at all; of an iterable, one piece at a time is in memory.
+    """Write a file, whole or not at all; if `text` is an iterable, only one piece at a time is in memory.
 
     Raises:
         InfrastructureError: kind ``report-write``: the disk is full or the folder cannot be written.

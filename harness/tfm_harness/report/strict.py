@@ -1,4 +1,4 @@
-"""How the parts of a record are read: what they do not know, or what is of another type, is refused."""
+"""The strict configuration of a record's parts: unknown fields and values of another type are refused."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 __all__ = ["ecdf", "histogram", "phases", "standing_alone", "t_values", "traces", "trend"]
 
-WIDTH, HEIGHT, SMALL = 440, 190, 140  # narrow: text stays readable when a phone shrinks a chart
+WIDTH, HEIGHT, SMALL = 440, 190, 140  # narrow, so that text stays readable when a phone shrinks a chart
 LEFT, RIGHT, TOP, BOTTOM = 66, 14, 24, 38
 SERIES_CLASSES = ("s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7")
 
@@ -72,9 +72,9 @@ def traces(
     *,
     title: str,
 ) -> Markup:
-    """Sensor channels over samples, one plot for each unit, and below them what the inferences made of it.
+    """Sensor channels over samples, one plot for each unit, and below them the outputs of the inferences.
 
-    A channel's unit stands in brackets at the end of its name. A single inference is shown in words.
+    A channel's name ends with its unit in brackets. A single inference is shown in words.
     """
     count = max((len(v) for v in channels.values()), default=0)
     if not count:
@@ -250,7 +250,7 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[tuple[float, str
 
 
 def _thinned(ordered: Sequence[float], most: int = 400) -> list[float]:
-    """At most `most` values that keep the distribution: the quantiles in the middle of each share."""
+    """At most `most` values with the same distribution: the quantile in the middle of each share."""
     if len(ordered) <= most:
         return list(ordered)
     picked = [ordered[int((i + 0.5) * len(ordered) / most)] for i in range(most)]
@@ -271,7 +271,7 @@ def _cycle() -> Sequence[str]:
 
 
 def trend(points: Sequence[tuple[str, float, bool]], *, unit: str, title: str) -> Markup:
-    """A figure over nights; marked points are red and larger, so that form says it as well as colour.
+    """A figure over nights; marked points are red and larger, so that their form differs as well as their colour.
 
     Args:
         points: (night, value, marked), oldest first.
@@ -294,9 +294,9 @@ def t_values(values: Sequence[tuple[str, float]], limits: Sequence[float], *, ti
     """|t| of each test of two classes of times, on a logarithmic axis, with limits as horizontal lines.
 
     Args:
-        values: (test, t), in order; what is infinite is drawn at the top.
-        limits: of |t|, from which on it is suspicious, and certain.
-        title: what was timed.
+        values: (test, t), in order; infinite values are drawn at the top.
+        limits: values of |t| from which on a difference is suspicious, and certain.
+        title: the timed operation.
     """
     if not values:
         return Markup("")
@@ -316,7 +316,7 @@ def t_values(values: Sequence[tuple[str, float]], limits: Sequence[float], *, ti
 
 
 def standing_alone(figure: Markup) -> str:
-    """A chart of this module as a file of its own, which needs no page's style."""
+    """A chart of this module as a separate file, which contains the style that it needs."""
     begin, end = figure.index("<svg"), figure.index("</svg>") + len("</svg>")
     style = (
         "<style>svg{font:11px sans-serif;background:#fff}.line{fill:none;stroke:#236}.limit{stroke:#c33}"

@@ -1,4 +1,4 @@
-"""What a run found of each test, as typed data: findings, tries, outcomes. Parts of `tfm_harness.report.record`."""
+"""The results of each test as typed data: findings, tries, outcomes. Parts of `tfm_harness.report.record`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TestOutcome = Literal["passed", "failed", "error", "blocked", "not covered", "sk
 
 @dataclass(frozen=True, slots=True)
 class CheckEntry:
-    """What a check demands, said once a run: its title, and the standard and clause that ask for it."""
+    """A check, listed once in a run: its title, and the standard and clause that require it."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
@@ -34,7 +34,7 @@ class FindingEntry:
     Attributes:
         id: the check; `RunRecord.checks` holds its title and requirement.
         status: ``passed``; ``noted`` (did not hold, the policy only reports it); ``waived``; ``failed``.
-        severity: of a failure under the run's policy: info, warning, failure or critical.
+        severity: the severity of a failure under the run's policy: info, warning, failure or critical.
         waiver, waived_by: the reason and the pattern of the waiver that excused it.
     """
 
@@ -53,10 +53,10 @@ class FindingEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseEntry:
-    """What the plugin says about one phase (setup, call, teardown) of a test; travels with pytest's report.
+    """The plugin's data about one phase (setup, call, teardown) of a test; it travels with pytest's report.
 
     Attributes:
-        blocked_by: the test whose failure is the cause, when this one never had a board.
+        blocked_by: if this test never had a board: the test whose failure is the cause.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -73,7 +73,7 @@ class PhaseEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TryEntry:
-    """An earlier try of a test: its board was lost, or a plugin tried it again."""
+    """An earlier try of a test that was repeated because its board was lost, or by another plugin."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     __test__: ClassVar[bool] = False
@@ -94,10 +94,10 @@ class TestEntry:
 
     Attributes:
         combination: target and build, as in the test's id (``qemu-an547+reference``).
-        board: the board it ran on; of a pool, which one.
-        outcome: ``failed`` is the product's; ``error`` anybody else's (`responsibility`); ``blocked``: there was no
-            board, because of what `blocked_by` met; ``not run``: collected, but the run ended before.
-        tries: what came before the outcome, oldest first.
+        board: the board on which it ran (one of the pool, if there is a pool).
+        outcome: ``failed``: the product is responsible; ``error``: somebody else is (`responsibility`); ``blocked``:
+            there was no board, because of the failure of `blocked_by`; ``not run``: the run ended before.
+        tries: earlier tries, oldest first.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -123,5 +123,5 @@ class TestEntry:
 
     @property
     def left_out(self) -> bool:
-        """Whether it did not run because the user asked for less (``--tfm-quick``), not because the run ended."""
+        """Whether the test did not run because the user left it out (``--tfm-quick``), not because the run ended."""
         return self.outcome == "not run" and self.message.startswith("not run:")

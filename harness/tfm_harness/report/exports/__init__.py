@@ -1,6 +1,6 @@
 """A run's record in the formats that other systems read.
 
-Each format is a pure function from a `RunRecord` to files. What a device said is made safe, cut to the format's bounds,
+Each format is a pure function from a `RunRecord` to files. Text from a device is made safe, cut to the format's limits,
 and never becomes markup or a command. A failure of the bench is never written as a failure of the product.
 """
 
@@ -26,4 +26,4 @@ FORMATS: Final[Mapping[str, Callable[[RunRecord], Mapping[str, str]]]] = Mapping
         "csv": csv_rows.files,
     }
 )
-"""Each format's files by name, with their text."""
+"""For each format, the function that makes its files: text by file name."""

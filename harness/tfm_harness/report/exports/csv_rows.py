@@ -37,6 +37,6 @@ def files(run: RunRecord) -> dict[str, str]:
 
 
 def _cell(text: str, limit: int) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """The text in a form that no spreadsheet reads as a formula."""
     clean = bounded(text, limit)
     return f"'{clean}" if clean.startswith(_FORMULA) else clean

@@ -1,7 +1,7 @@
 """GitHub Actions: a Markdown summary of a step, and annotations.
 
-A step's summary of more than 1 MiB is dropped whole, so it is cut before. Of each kind of annotation GitHub shows ten a
-step; in the text ``%``, CR and LF are escaped, in properties ``:`` and ``,`` too.
+GitHub drops a step's summary of more than 1 MiB, so it is cut before. GitHub shows ten annotations of each kind for a
+step. In their text ``%``, CR and LF are escaped, in properties ``:`` and ``,`` as well.
 """
 
 from __future__ import annotations

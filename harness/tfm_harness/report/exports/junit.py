@@ -1,7 +1,7 @@
-"""JUnit that GitLab, Jenkins and GitHub's viewers read whole.
+"""JUnit in a form that GitLab, Jenkins and GitHub's viewers read completely.
 
 GitLab shows ``classname`` as the suite, drops a second test of one name, ignores properties, and takes no file of more
-than 30 MB. So names are never the same, and board and who is responsible stand in the failure's text. Earlier tries are
+than 30 MB. So names are unique, and the failure's text holds the board and the responsibility. Earlier tries are
 Surefire's ``flakyFailure`` and ``flakyError`` (the test passed in the end), or ``rerunFailure`` and ``rerunError``.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["files"]
 
 MOST_BYTES: Final = 25_000_000
 _TEXTS: Final = (16_384, 2_048, 256, 0)
-"""How long a test's text may be; shorter ones are tried until the file is small enough."""
+"""The greatest lengths of a test's text in characters; they are tried in turn until the file is small enough."""
 
 
 def files(run: RunRecord) -> dict[str, str]:

@@ -19,7 +19,7 @@ WORDS: Final[Mapping[str, str]] = {
     "passed": "PASS", "failed": "FAIL", "error": "ERROR", "blocked": "MISS", "not covered": "SKIP", "skipped": "SKIP",
     "not run": "MISS",
 }  # fmt: skip
-"""ERROR: the test could not say; MISS: it never ran."""
+"""ERROR: the test reached no verdict; MISS: it never ran."""
 _MOST_EXCERPT: Final = 16_384
 _DATED: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -69,7 +69,7 @@ def _build(run: RunRecord, name: str, known: CombinationEntry | None, head: dict
 
 
 def _figures(run: RunRecord, key: str, number_of: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Measurements are tests that are DONE: the gate's verdict is a test of its own."""
+    """Measurements are tests with the status DONE; the gate's verdict is a separate test."""
     found = []
     for at, entry in enumerate(run.latency):
         if entry.series.ticks and entry.combination in number_of:
@@ -84,5 +84,5 @@ def _figures(run: RunRecord, key: str, number_of: Mapping[str, str]) -> list[dic
 
 
 def _part(text: str) -> str:
-    """A part of a path: no dot stands in it."""
+    """A part of a path, without dots."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", text) or "_"

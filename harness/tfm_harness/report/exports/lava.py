@@ -1,7 +1,7 @@
 """LAVA: signals on standard output, for a job of LAVA's ``lava-test-shell``.
 
-A signal's line holds no ``>`` and a name no blank. What only the bench failed at ends with a signal that makes the job
-Incomplete: it says nothing about the product.
+A signal's line holds no ``>``, and a name no blank. If only the bench failed, the last signal makes the job Incomplete,
+because the run says nothing about the product.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Names and texts as the formats need them. Pure."""
+"""Names and texts in the forms that the formats need. Pure."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def without_combination(test: TestEntry) -> str:
 
 
 def named(run: RunRecord) -> Iterator[tuple[str, str, TestEntry]]:
-    """Suite, name and entry of every test; no two of a combination and suite have one name in any case of letters.
+    """Suite, name and entry of every test; names are unique in a combination and suite, whatever the case of letters.
 
-    Tests of one name in two files are told apart by the file, and further ones by a number.
+    Tests with the same name in two files get the file's name in front, and further ones a number.
     """
     short = Counter((t.combination, t.suite, identifier(without_combination(t)).lower()) for t in run.tests)
     seen: Counter[tuple[str, str, str]] = Counter()
@@ -63,7 +63,7 @@ def named(run: RunRecord) -> Iterator[tuple[str, str, TestEntry]]:
 
 
 def bounded(text: str, limit: int) -> str:
-    """Safe text of at most so many characters; says how much is missing."""
+    """Safe text of at most `limit` characters; a text that is cut ends with its full length."""
     clean = safe(hide_secrets(text))
     if len(clean) <= limit:
         return clean
@@ -72,7 +72,7 @@ def bounded(text: str, limit: int) -> str:
 
 
 def said(test: TestEntry) -> str:
-    """Board, who is responsible, and the kind, in a line."""
+    """Board, responsibility and kind, in one line."""
     parts = [f"board {test.board}" if test.board else "no board"]
     if test.responsibility:
         parts.append(f"responsible: {WHOSE.get(test.responsibility, test.responsibility)}")
@@ -84,7 +84,7 @@ def said(test: TestEntry) -> str:
 
 
 def text_of(run: RunRecord, test: TestEntry) -> str:
-    """All that is to be said of a test that did not simply pass, lines of text."""
+    """The lines of text about a test that did not simply pass: message, findings, earlier tries."""
     lines = [said(test)]
     if test.message:
         lines.append(test.message)
@@ -108,6 +108,6 @@ def text_of(run: RunRecord, test: TestEntry) -> str:
 
 
 def combinations(run: RunRecord) -> list[str]:
-    """All combinations that the record speaks of, in its order."""
+    """All combinations in the record, in its order."""
     names: Iterable[str] = [*(c.name for c in run.combinations), *(t.combination for t in run.tests)]
     return list(dict.fromkeys(names))

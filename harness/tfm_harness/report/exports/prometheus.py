@@ -15,7 +15,7 @@ __all__ = ["files"]
 
 MOST_LABEL: Final = 120
 BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Upper limits of the latency's histogram, seconds."""
+"""Upper limits of the buckets of the latency histogram, seconds."""
 Sample = tuple[str, Mapping[str, str], float]
 
 

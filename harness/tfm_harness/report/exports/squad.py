@@ -1,7 +1,7 @@
-"""SQUAD (TF-M's CI): the three files of a submission, for each combination a folder.
+"""SQUAD (TF-M's CI): the three files of a submission, in one folder for each combination.
 
 ``POST /api/submit/GROUP/PROJECT/BUILD/ENVIRONMENT`` takes them as the fields ``tests``, ``metrics`` and ``metadata``. A
-result other than ``pass`` and ``fail`` shows as a skip: what the bench failed at is ``error``, never ``fail``.
+result other than ``pass`` and ``fail`` is shown as a skip: a failure of the bench is ``error``, never ``fail``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def files(run: RunRecord) -> dict[str, str]:
 
 
 def _folders(names: list[str]) -> dict[str, str]:
-    """The environment's name of each combination, none twice."""
+    """The unique environment name of each combination."""
     found: dict[str, str] = {}
     for name in names:
         folder, number = identifier(name or "no-board"), 1
@@ -74,7 +74,7 @@ def _free(metrics: Mapping[str, Any], name: str) -> str:
 
 
 def _metadata(run: RunRecord, on: str) -> dict[str, str]:
-    """Strings only. ``job_id`` tells a submission from every other of the project's build."""
+    """The metadata, strings only. ``job_id`` is unique among the submissions of the project's build."""
     combination = next((c for c in run.combinations if c.name == on), None)
     boards = ", ".join(dict.fromkeys(board.name for board in run.boards if board.combination == on))
     facts = {
