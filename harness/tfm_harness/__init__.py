@@ -1,10 +1,10 @@
 """tfm-harness: proves that a board doing confidential AI under TF-M really does it.
 
-The names below are what suites and extensions may use. They are imported on first use, so that importing this
+Suites and extensions may use the names below. They are imported on first use, so that importing this
 package costs next to nothing. Further public packages: `tfm_harness.latency`, `tfm_harness.parity`,
 `tfm_harness.verify`, `tfm_harness.console_suites`, `tfm_harness.protocol.mlperf_tiny`, `tfm_harness.protocol.smp` and
-`tfm_harness.protocol.zephyr_shell` (what is spoken on the wire), `tfm_harness.provisioning`,
-`tfm_harness.testing`. Everything else may change in any version.
+`tfm_harness.protocol.zephyr_shell` (the wire protocols), `tfm_harness.provisioning`, `tfm_harness.testing`. Everything
+else may change in any version.
 """
 
 from __future__ import annotations

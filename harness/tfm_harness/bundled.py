@@ -1,4 +1,4 @@
-"""What comes with the harness beside its code: suites, targets, builds, documentation."""
+"""Files that come with the harness beside its code: suites, targets, builds, documentation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SUITES = (
 def bundled(name: str) -> Path:
     """A folder (or file) of the top level: the wheel's copy, or the checkout's own.
 
-    The same relative paths hold in both, so links between pages work in both.
+    Relative paths are the same in both, so that links between pages work in both.
     """
     copy = _PACKAGE / "_bundled" / name
     return copy if copy.exists() else _PACKAGE.parents[1] / name

@@ -12,13 +12,13 @@ from tfm_harness.files import open_file
 __all__ = ["TIME_COLUMN", "NoCsvError", "decimal", "delimiter_of", "read_csv_text"]
 
 TIME_COLUMN: Final = re.compile(r"(?:timestamp|date[ _]?time|time)(?:[_ ]?[\[(]?(s|ms|us|ns)[\])]?)?", re.IGNORECASE)
-"""The name of a column of times, as loggers write it; the group is the unit, where it is named."""
+"""The name of a time column, as loggers write it; the group is the unit, if the name has one."""
 
 _WESTERN: Final = "\u00b0\u00b2\u00b5\u00b1\u00c4\u00d6\u00dc\u00df\u00e4\u00f6\u00fc\u00e9\u00e8".encode(
     "cp1252"
 )  # units, umlauts
-_SEP: Final = re.compile(r"sep=.[ \t]*")  # Excel's own line
-_REMARK: Final = re.compile(r"[ \t]*(?:[;%]|//)(?:[ ,].*)?")  # sigrok, Octave and others, in front of the header
+_SEP: Final = re.compile(r"sep=.[ \t]*")  # a line that only Excel writes
+_REMARK: Final = re.compile(r"[ \t]*(?:[;%]|//)(?:[ ,].*)?")  # sigrok, Octave and others, before the header
 _OTHER: Final[dict[bytes, str]] = {
     b"version https://git-lfs": "a Git LFS pointer: fetch the file itself with `git lfs pull`",
     b"<!DOCTYPE": "an HTML page: a download that was answered with something else",
@@ -37,17 +37,17 @@ _OTHERS: Final = (";", "\t", "|")
 
 
 class NoCsvError(ValueError):
-    """The file is something else; the text says what, and what to do."""
+    """The file is not CSV; the text says what it is, and what to do."""
 
 
 def read_csv_text(path: Path) -> str:
-    """The file's text, without a byte order mark; lines in front of the header that are no rows are left empty.
+    """The file's text, without a byte order mark. Lines before the header that are not rows become empty.
 
     UTF-8, UTF-16, or (spreadsheets) Windows-1252.
 
     Raises:
         OSError: it cannot be read.
-        NoCsvError: it is no text, or a text of another kind.
+        NoCsvError: it is not text, or text of another kind.
     """
     with open_file(path) as file:
         data = file.read()
@@ -74,13 +74,13 @@ def read_csv_text(path: Path) -> str:
 
 
 def delimiter_of(text: str) -> str:
-    """What separates the values: the one that stands most often in the first line that is no comment."""
+    """The separator of the values: the most frequent one in the first line that is not a comment."""
     first = next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
-    if any(other in first for other in _OTHERS):  # then commas are decimal
+    if any(other in first for other in _OTHERS):  # then commas are decimal commas
         return max(_OTHERS, key=first.count)
     return ","
 
 
 def decimal(cell: str, delimiter: str) -> str:
-    """A number with a decimal point, where commas separate nothing."""
+    """A number with a decimal point instead of a decimal comma, if the delimiter is not a comma."""
     return cell.replace(",", ".") if delimiter != "," and cell.count(",") == 1 and "." not in cell else cell

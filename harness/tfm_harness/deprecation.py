@@ -1,4 +1,4 @@
-"""How something public is removed: it warns first, for as long as docs/versions.md says."""
+"""Deprecation of public names: before removal they warn, for the time that docs/versions.md states."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["Deprecation", "HarnessDeprecationWarning", "warn_deprecated"]
 
 
 class HarnessDeprecationWarning(DeprecationWarning):
-    """Something of the public API is used that a later version removes."""
+    """A use of something in the public API that a later version removes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deprecation:
-    """What is said of something that is going.
+    """The text about something deprecated.
 
     Attributes:
-        instead: what to use in its place, as the reader would write it.
+        instead: what to use instead, as the reader would write it.
         since: the version that deprecated it.
         until: the version that removes it.
     """
@@ -28,12 +28,12 @@ class Deprecation:
 
 
 def warn_deprecated(what: str, deprecation: Deprecation, *, stacklevel: int = 2) -> None:
-    """Warn of a use.
+    """Warn about a use.
 
     Args:
         what: what was used, as the reader wrote it.
         deprecation: since when, until when, what instead.
-        stacklevel: whose line is shown: 2 is the caller of the function that calls this one.
+        stacklevel: the frame whose line is shown: 2 is the caller of the function that calls this one.
     """
     warnings.warn(
         f"{what} is deprecated since tfm-harness {deprecation.since} and ends with {deprecation.until};"

@@ -1,7 +1,4 @@
-"""Whether bytes are text, and in which encoding: by plausibility of the whole, not by two bytes in front.
-
-And whether text of others is a number.
-"""
+"""Whether bytes are text, and in which encoding, judged by all bytes; and whether untrusted text is a number."""
 
 from __future__ import annotations
 
@@ -10,23 +7,23 @@ import codecs
 __all__ = ["plain_text", "utf16_codec", "whole_number"]
 
 _PROBE = 1 << 16
-_SHARE = 0.97  # of the characters must be such as texts have
+_SHARE = 0.97  # share of the characters that must be usual in texts
 _BOMS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_UTF16 = {"utf-16-le": 1, "utf-16-be": 0}  # where an ASCII character has its zero byte
+_UTF16 = {"utf-16-le": 1, "utf-16-be": 0}  # the position of an ASCII character's zero byte
 
 
 def whole_number(text: str, digits: int = 18) -> int | None:
     """A number of ASCII digits, `digits` of them at most; None for anything else.
 
-    `str.isdigit` alone holds for ``²``, of which `int` makes no number, and `int` refuses more than 4300 digits.
+    `str.isdigit` alone is not enough: it accepts ``²``, which `int` refuses, and `int` refuses more than 4300 digits.
     """
     return int(text) if len(text) <= digits and text.isascii() and text.isdigit() else None
 
 
 def utf16_codec(head: bytes) -> str | None:
-    """The UTF-16 codec that makes text of these bytes, with or without a byte order mark; None when neither does.
+    """The UTF-16 codec with which these bytes are text, with or without a byte order mark; None if none is.
 
-    FF FE in front is no proof: line noise on a UART looks like that. The characters must be those of a text.
+    FF FE at the start is no proof, because line noise on a UART looks like that. The characters must be usual in texts.
     """
     probe = head[: _PROBE - _PROBE % 2]
     marked = next((codec for bom, codec in _BOMS if probe.startswith(bom)), None)
@@ -42,7 +39,7 @@ def utf16_codec(head: bytes) -> str | None:
 
 
 def plain_text(data: bytes) -> str | None:
-    """The text that these bytes are, without a byte order mark; None when they are binary."""
+    """The bytes as text, without a byte order mark; None when they are binary."""
     if not data:
         return None
     codec = utf16_codec(data)
@@ -50,7 +47,7 @@ def plain_text(data: bytes) -> str | None:
         text = data.decode(codec, "replace").removeprefix("\ufeff")
         return text if _is_text(text) else None
     if data[0] >= 0x80 and not data.startswith(codecs.BOM_UTF8):
-        return None  # a tag (CBOR, DER): a short message may happen to be valid UTF-8 behind it
+        return None  # a tag (CBOR, DER): the rest of a short message may happen to be valid UTF-8
     try:
         text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError:

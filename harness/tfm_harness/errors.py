@@ -40,12 +40,12 @@ class Responsibility(enum.StrEnum):
     PRODUCT = "product"
     INFRASTRUCTURE = "infrastructure"
     CONFIGURATION = "configuration"
-    TEST = "test"  # a mistake in the test itself: it reached no verdict
+    TEST = "test"  # a mistake in the test itself, which reached no verdict
     HARNESS = "harness"
 
 
 def _clean(text: str) -> str:
-    """Nothing that a terminal obeys, and no password of an address or a command."""
+    """The text without terminal control characters, and without passwords of addresses and commands."""
     return hide_secrets(safe(text))
 
 
@@ -74,7 +74,7 @@ class HarnessError(Exception):
         where: str | None = None,
         hint: str | None = None,
     ) -> None:
-        # Any of these may hold what a device, a peer or a file said.
+        # Any of these may contain text from a device, a peer or a file.
         super().__init__(_clean(message))
         self.message = _clean(message)
         self.kind = kind

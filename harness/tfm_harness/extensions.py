@@ -1,7 +1,7 @@
-"""What other packages add to the harness: found by entry point, checked, and loaded when it is first used.
+"""Extensions from other packages: found by entry point, checked, and loaded when they are first used.
 
-An *extension point* is a kind of thing that packages can add, for instance a board kind. Each has an entry-point group
-of its own. The table `POINTS` has them all; ``docs/extending.md`` shows an example of each.
+An *extension point* is a kind of thing that packages can add, for instance a board kind. Each has its own entry-point
+group. The table `POINTS` lists them all; ``docs/extending.md`` has an example of each.
 
     [project.entry-points."tfm_harness.boards"]
     my-rig = "my_rig.board:MyRigBoard"
@@ -10,7 +10,7 @@ of its own. The table `POINTS` has them all; ``docs/extending.md`` shows an exam
     extension = "v1"
 
 The group ``tfm_harness.api`` says which versions of the extension API a package was written for: one entry for each
-version, the entry's name is free. A package that says nothing is taken to be written for version 1.
+version, the entry's name is free. A package without such an entry counts as written for version 1.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ __all__ = [
 ]
 
 API_VERSION: Final = 1
-"""Version of the extension API. It grows when an extension that worked must be changed to work on."""
+"""Version of the extension API. It is raised when working extensions must be changed to continue to work."""
 
 API_GROUP: Final = "tfm_harness.api"
-"""Entry-point group in which a package says for which versions of the extension API it was written."""
+"""Entry-point group in which a package names the versions of the extension API that it was written for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +56,8 @@ class ExtensionPoint:
 
     Attributes:
         group: the entry-point group.
-        thing: what an entry is, in words.
-        provides: what the entry's value must name.
+        thing: what an entry provides, in words.
+        provides: the kind of object that the entry's value must name.
         built_in: names that come with the harness; an extension cannot take one of them.
     """
 
@@ -115,7 +115,7 @@ class Extension:
     """One entry of an installed package.
 
     Attributes:
-        point: what it adds.
+        point: the extension point to which it adds.
         name: the name by which YAML files and options call it.
         value: ``module:object``.
         distribution: the package's name and version, for instance ``my-rig 1.2``.
@@ -133,7 +133,7 @@ class Extension:
 
 
 def installed(point: str) -> tuple[Extension, ...]:
-    """All that installed packages add at an extension point, by name. Nothing is imported.
+    """The extensions that installed packages add at an extension point, by name. Nothing is imported.
 
     Args:
         point: a key of `POINTS`.
@@ -146,7 +146,7 @@ def names(point: str, built_in: Collection[str] | None = None) -> tuple[str, ...
 
     Args:
         point: a key of `POINTS`.
-        built_in: in place of the table's.
+        built_in: built-in names to use instead of the table's.
     """
     own = tuple(POINTS[point].built_in if built_in is None else built_in)
     return (*own, *sorted({extension.name for extension in installed(point)} - set(own)))
@@ -158,7 +158,7 @@ def find(point: str, name: str, built_in: Collection[str] | None = None) -> Exte
     Args:
         point: a key of `POINTS`.
         name: as YAML files and options give it.
-        built_in: names that no package may take, in place of the table's.
+        built_in: names that no package may take, instead of the table's.
 
     Raises:
         ExtensionError: ``extension-clash``: two packages add this name, or one adds a built-in name;
@@ -195,7 +195,7 @@ def load(extension: Extension) -> object:
     """The object that the entry names.
 
     Raises:
-        ExtensionError: ``extension-broken``: it cannot be imported, for whatever reason.
+        ExtensionError: ``extension-broken``: it cannot be imported, for any reason.
     """
     try:
         return EntryPoint(name=extension.name, value=extension.value, group=extension.point.group).load()
@@ -223,10 +223,10 @@ def load_class(extension: Extension, base: type) -> type:
 
 @contextlib.contextmanager
 def blamed(extension: Extension | None) -> Iterator[None]:
-    """For code of an extension: an exception of its own names the package, the harness' errors pass.
+    """In the block, an extension's own exception becomes an error that names the package; errors of the harness pass.
 
     Args:
-        extension: whose code runs in the block; None: the harness' own, whose exceptions pass as well.
+        extension: whose code runs in the block; None for the harness's own code, whose exceptions pass unchanged, too.
 
     Raises:
         ExtensionError: ``extension-broken``.
@@ -242,7 +242,7 @@ def blamed(extension: Extension | None) -> Iterator[None]:
 
 
 def broken(extension: Extension, error: BaseException) -> ExtensionError:
-    """What to raise when an extension's own code fails while the harness loads or makes it."""
+    """The error for an extension whose own code fails while the harness loads or makes it."""
     frames = traceback.extract_tb(error.__traceback__)
     at = f", {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return ExtensionError(
@@ -257,7 +257,7 @@ def broken(extension: Extension, error: BaseException) -> ExtensionError:
 
 
 def wrong_type(extension: Extension, seen: object) -> ExtensionError:
-    """What to raise when an entry names something else than its extension point wants."""
+    """The error for an entry that names another kind of object than its extension point requires."""
     return ExtensionError(
         f"the {extension.point.thing} {extension.name!r} of an installed package is something else",
         kind="extension-type",
@@ -270,7 +270,7 @@ def wrong_type(extension: Extension, seen: object) -> ExtensionError:
 
 
 def problem_of(extension: Extension, built_in: Collection[str] | None = None) -> ExtensionError | None:
-    """What keeps an installed extension from being used; None when it can be imported."""
+    """The error that prevents the use of an installed extension; None when it can be imported."""
     point = extension.point.group.removeprefix("tfm_harness.")
     try:
         find(point, extension.name, built_in)
@@ -282,14 +282,14 @@ def problem_of(extension: Extension, built_in: Collection[str] | None = None) ->
 
 @lru_cache(maxsize=4)
 def _all_entries(_path: tuple[str, ...]) -> Mapping[str, tuple[EntryPoint, ...]]:
-    """By group; one look through the import path, which takes long, serves all groups."""
+    """Entries by group. One search of the import path, which takes long, finds all groups."""
     found = entry_points()
     return {group: tuple(found.select(group=group)) for group in (API_GROUP, *(p.group for p in POINTS.values()))}
 
 
 @lru_cache(maxsize=64)
 def _entries(group: str, path: tuple[str, ...]) -> tuple[tuple[Extension, ...], Mapping[str, Distribution]]:
-    """What stands in a group; asked once for each import path."""
+    """The entries of a group, and the distributions that have them; read once for each import path."""
     point = next((each for each in POINTS.values() if each.group == group), ExtensionPoint(group, "", ""))
     found, owners = [], {}
     for entry in _all_entries(path)[group]:

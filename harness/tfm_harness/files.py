@@ -1,6 +1,6 @@
-"""Files that a user names, read with a limit: what is no regular file, or has no end, is refused at once.
+"""Reads files that a user names, with a limit; writes files of the harness, completely or not at all.
 
-Files that the harness writes: whole or not at all.
+Anything but a regular file, or a file without end, is refused at once.
 
 A path may lead to a FIFO without a writer, to ``/dev/zero``, to a folder, or to a file that grows while it is
 read. Reading such a thing must neither block nor fill the memory.
@@ -37,20 +37,21 @@ __all__ = [
 KEY_LIMIT: Final = 1 << 20
 """Most bytes of a key, certificate, token or result, in any text form."""
 TEXT_LIMIT: Final = 16 << 20
-"""Most bytes of a configuration file or another text that people write."""
+"""Most bytes of a configuration file or another text written by people."""
 MODEL_LIMIT: Final = 256 << 20
 """Most bytes of a model."""
 IMAGE_LIMIT: Final = 256 << 20
-"""Most bytes of a firmware image, which may be hex as well."""
+"""Most bytes of a firmware image, which may be a hex file."""
 
 
 _PIECE: Final = 1 << 20
 
 
 def resolved(path: Path) -> Path:
-    """The path from the root on, links followed.
+    """The absolute path with all links followed.
 
-    A loop of links raises nothing, unlike in `Path.resolve` of Python before 3.13: whatever opens the path says so.
+    A loop of links raises nothing, unlike in `Path.resolve` of Python before 3.13: the code that opens the path reports
+    the loop.
     """
     return Path(os.path.realpath(path))
 
@@ -59,7 +60,7 @@ def expanded(path: Path) -> Path:
     """The path with ``~`` and ``~user`` replaced.
 
     Raises:
-        ConfigError: kind ``no-home``: there is no such user, or nothing says where the home is.
+        ConfigError: kind ``no-home``: there is no such user, or the home folder is not known.
     """
     try:
         return path.expanduser()
@@ -78,10 +79,10 @@ def home() -> Path:
 
 
 def open_file(path: Path, limit: int | None = None) -> io.BufferedReader:
-    """Open a regular file for reading, from its beginning; for what is too large to be read at once.
+    """Open a regular file for reading from its beginning, if it is too large to be read at once.
 
     Raises:
-        OSError: it cannot be opened, is no regular file, or is longer than `limit` bytes (its ``strerror`` says it).
+        OSError: it cannot be opened, is no regular file, or is longer than `limit` bytes (``strerror`` says which).
     """
     # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -115,8 +116,8 @@ def read_file(path: Path, limit: int) -> bytes:
 
 
 def read_most(file: io.BufferedReader, most: int) -> bytes:
-    """What a regular file holds from here on, `most` bytes at most."""
-    # Not all at once: what is asked for is allocated, however short the file is. It may grow meanwhile.
+    """Read a regular file from the present position on, `most` bytes at most."""
+    # Not all at once: read() allocates the size it is given, even for a short file. The file may grow meanwhile.
     data = file.read(min(os.fstat(file.fileno()).st_size + 1, most))
     while len(data) < most and (more := file.read(min(_PIECE, most - len(data)))):
         data += more
@@ -125,17 +126,17 @@ def read_most(file: io.BufferedReader, most: int) -> bytes:
 
 @contextlib.contextmanager
 def whole_file(path: Path, prefix: str) -> Iterator[io.BufferedWriter]:
-    """What the block writes becomes the file at its end; nothing becomes of it where the block raises.
+    """A file that replaces `path` when the block ends; if the block raises, `path` stays as it was.
 
     Args:
         path: the file; its folder is made.
-        prefix: of the file's name beside it until then.
+        prefix: the beginning of the temporary file's name in the same folder.
 
     Raises:
         OSError: the disk is full, or the folder cannot be made or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.parent / f"{prefix}{os.urandom(8).hex()}"  # of the user's umask, unlike tempfile's
+    scratch = path.parent / f"{prefix}{os.urandom(8).hex()}"  # with the user's umask, unlike tempfile's
     with scratch.open("xb") as out:
         try:
             yield out
@@ -147,12 +148,12 @@ def whole_file(path: Path, prefix: str) -> Iterator[io.BufferedWriter]:
 
 
 def write_file(path: Path, data: bytes, what: str = "file") -> None:
-    """Write to where a user says, which may be a device or a pipe.
+    """Write to a path that a user names, which may be a device or a pipe.
 
     Args:
         path: where.
         data: what.
-        what: what it is called when it cannot be written.
+        what: its name in the error if it cannot be written.
 
     Raises:
         InfrastructureError: kind ``report-write``.

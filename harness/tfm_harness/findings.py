@@ -1,4 +1,4 @@
-"""Checks and findings: the one currency in which every verdict is paid.
+"""Checks and findings: every verdict consists of them.
 
 A `Check` is declared once, with its requirement and its severity under each policy.
 Running it gives a `Finding`. Checks never stop at the first problem: they append to a
@@ -61,8 +61,8 @@ class Status(enum.StrEnum):
     """The outcome of one check after policy and waivers."""
 
     PASSED = "passed"
-    NOTED = "noted"  # did not hold, but the policy only reports it
-    WAIVED = "waived"  # did not hold, shown, excused by a named waiver
+    NOTED = "noted"  # failed, but the policy only reports it
+    WAIVED = "waived"  # failed, but a named waiver excuses it; still shown
     FAILED = "failed"
 
 
@@ -71,15 +71,14 @@ class Check:
     """One thing that is checked, declared once.
 
     Attributes:
-        id: stable dotted name, ``area.thing``; what waivers and scripts name.
-        title: the check in one line, said as what must hold.
+        id: stable dotted name, ``area.thing``; waivers and scripts use it.
+        title: one line that says what must hold.
         requirement: standard and clause, for instance ``RFC 9783 s.4.1.1``.
         dev, validation, production: severity of a failure under each policy.
         notes: free text for the generated tables (peers, exceptions).
-        waivable: False for what makes evidence evidence (a signature that verifies, bytes
-            that decode): no waiver excuses those, under no policy.
-        responsibility: whose it is where it does not hold: the product's, but for checks of what the test itself
-            was given (its inputs).
+        waivable: False for checks without which evidence proves nothing (the signature verifies, the bytes decode). No
+            waiver excuses these, under any policy.
+        responsibility: who is responsible if the check fails: the product, except for checks of the test's own inputs.
     """
 
     id: str
@@ -107,7 +106,7 @@ class Finding:
         check: the declared check.
         passed: whether it held.
         expected, seen: in words or hex; may be empty when `passed`.
-        where: offset, claim, tensor index, file; where to look.
+        where: the place to look: offset, claim, tensor index, file.
         subject: which evidence (``token``, ``result #12``); empty when there is only one.
     """
 
@@ -119,10 +118,10 @@ class Finding:
     subject: str = ""
 
     def __post_init__(self) -> None:
-        """Make safe to show what came from a device.
+        """Make text from a device safe to show.
 
         Raises:
-            TypeError: `check` is no declared `Check`: what has no requirement cannot be judged.
+            TypeError: `check` is not a declared `Check`, so that it names no requirement.
         """
         if not isinstance(self.check, Check):
             raise TypeError(
@@ -145,8 +144,8 @@ class Waiver:
     """A named, reasoned exception granted in a build's YAML.
 
     `finding` is a check id, or an ``fnmatch`` pattern such as ``attestation.dummy-*``; a critical check
-    (a lost key) is only excused by its full id. `where` says which file and line granted it. `at` is a pattern for the
-    finding's own `where`, so that the same fault in another place is not excused; empty: every place.
+    (a lost key) is excused only by its full id. `where` says which file and line granted it. `at` is a pattern for the
+    finding's own `where`, so that the same failure in another place is not excused; if empty, every place matches.
     """
 
     finding: str
@@ -155,7 +154,7 @@ class Waiver:
     at: str = ""
 
     def matches(self, finding: Finding) -> bool:
-        """Whether this waiver speaks of `finding` (never of a check that is not waivable)."""
+        """Whether this waiver matches `finding` (it never matches a check that is not waivable)."""
         from fnmatch import fnmatchcase
 
         if finding.check.production >= Severity.CRITICAL and self.finding != finding.id:
@@ -186,7 +185,7 @@ class Report:
         """Append the outcome of `check`; returns `passed` so that callers can chain.
 
         Raises:
-            TypeError: `check` is no declared `Check`.
+            TypeError: `check` is not a declared `Check`.
         """
         self.findings.append(
             Finding(check=check, passed=passed, expected=str(expected), seen=str(seen), where=where, subject=subject)
@@ -197,7 +196,7 @@ class Report:
         """Append findings made elsewhere.
 
         Raises:
-            TypeError: one of them is no `Finding`; none is appended.
+            TypeError: one of them is not a `Finding`; then none is appended.
         """
         found = list(findings)
         for finding in found:
@@ -206,7 +205,7 @@ class Report:
         self.findings.extend(found)
 
     def waiver_for(self, finding: Finding) -> Waiver | None:
-        """The first waiver that speaks of a failed finding."""
+        """The first waiver that matches a failed finding."""
         if finding.passed or not self.waivers:
             return None
         return next((waiver for waiver in self.waivers if waiver.matches(finding)), None)
@@ -232,7 +231,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """True when at least one check ran and none failed: nothing checked is no pass."""
+        """True when at least one check ran and none failed. A report without checks is not a pass."""
         return bool(self.findings) and not any(
             self.status(finding) is Status.FAILED for finding in self.findings if not finding.passed
         )

@@ -1,4 +1,4 @@
-"""Exceptions of others that mean that the host refused something: a file, memory, a thread. They are no bug."""
+"""Exceptions of other code which mean that the host refused something: a file, memory, a thread. They are not bugs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["frames_of", "host_refusal"]
 
 
 def frames_of(error: BaseException, most: int = 4) -> str:
-    """Where an exception came from, the innermost place last: ``file.py:line in function``, one a line."""
+    """The frames of an exception, the innermost last: ``file.py:line in function``, one per line."""
     frames = traceback.extract_tb(error.__traceback__)[-most:]
     return "\n".join(f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames)
 

@@ -1,4 +1,4 @@
-"""A Python package that the harness needs and that is not there, or cannot be loaded: said as what to install."""
+"""A Python package that the harness needs is missing or cannot be loaded: the error says what to install."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _NAMES: Final = {
     "yaml": "pyyaml", "serial": "pyserial", "elftools": "pyelftools", "xdist": "pytest-xdist",
     "pkcs11": "python-pkcs11", "psycopg_binary": "psycopg", "cyclonedx": "cyclonedx-python-lib",
 }  # fmt: skip
-"""Packages whose module has another name than they have."""
+"""Packages whose module has another name than the package."""
 
 
 def missing_package(error: BaseException) -> InfrastructureError | None:
-    """What an import error says about this installation; None where it says nothing.
+    """The error for an import error that shows a problem of the installation; None for others.
 
     Args:
-        error: any exception. A module of the harness itself that is not found says nothing: that is a bug.
+        error: any exception. A missing module of the harness itself is not such a problem: it is a bug.
 
     Returns:
-        an error of the kind ``package-missing`` with the command that installs what is not there.
+        an error of the kind ``package-missing`` with the command that installs the package.
     """
     module = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
     if not module or module == _OWN:
@@ -47,10 +47,10 @@ def missing_package(error: BaseException) -> InfrastructureError | None:
 
 
 def _wanted(module: str) -> str:
-    """What pip is to install: as the harness's own list of requirements says it, else the module's name."""
+    """The requirement to give to pip: from the harness's own list of requirements, else the module's name."""
     name = _NAMES.get(module, module)
     found: list[str] = []
-    with contextlib.suppress(ImportError):  # no such distribution, or the package that reads requirements is gone too
+    with contextlib.suppress(ImportError):  # no such distribution, or `packaging` is missing, too
         from packaging.requirements import Requirement
         from packaging.utils import canonicalize_name
 

@@ -22,8 +22,8 @@ def lazy_exports(
 
     Args:
         package: the package's ``__name__``.
-        homes: for each module, by its name inside of the package, the names that it gives to the package.
-        renamed: names of earlier versions: each gives the name that stands in its `Deprecation.instead`, and warns.
+        homes: for each module, by its name inside the package, the names that it provides for the package.
+        renamed: names of earlier versions: each returns the object of its `Deprecation.instead`, and warns.
     """
     home = {name: module for module, names in homes.items() for name in names}
 

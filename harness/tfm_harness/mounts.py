@@ -1,4 +1,4 @@
-"""What is mounted where, by the kernel's list (proc_pid_mountinfo(5))."""
+"""The mounts of this host, from the kernel's list (proc_pid_mountinfo(5))."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST = 4_000_000  # bytes of the list
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One line: where, the file system's kind, and what is mounted (a device, or a name)."""
+    """One line of the list: the mount point, the file system's type, and the source (a device, or a name)."""
 
     point: Path
     kind: str
@@ -32,7 +32,7 @@ def read_mounts(path: Path = MOUNTS) -> list[Mount]:
     """
     found = []
     text = read_file(path, _MOST).decode("utf-8", "surrogateescape")
-    for line in text.split("\n"):  # a name may hold characters at which splitlines() cuts as well
+    for line in text.split("\n"):  # a name may contain other characters at which splitlines() splits
         before, _, after = line.partition(" - ")
         columns, described = before.split(" "), after.split(" ")
         if len(columns) > 4 and len(described) > 1:
@@ -41,5 +41,5 @@ def read_mounts(path: Path = MOUNTS) -> list[Mount]:
 
 
 def _plain(word: str) -> str:
-    """Blanks, tabs, line ends and backslashes stand as octal numbers."""
+    """Decode a word: the list has blanks, tabs, line ends and backslashes as octal numbers."""
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), word)

@@ -1,4 +1,4 @@
-"""The order in which people look for names: ``board.2`` before ``board.10``."""
+"""The order in which people expect names: ``board.2`` before ``board.10``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def natural(name: str) -> NaturalKey:
     Args:
         name: any text.
     """
-    # Words and numbers take turns, so that like is compared with like. Digits stay text: they may be thousands.
+    # Words and numbers alternate, so that words compare with words. Digits stay text: there may be thousands of them.
     pieces = re.split(r"([0-9]+)", name)
     return tuple(_value(piece) if place % 2 else piece for place, piece in enumerate(pieces))
 

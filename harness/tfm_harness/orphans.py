@@ -1,8 +1,8 @@
-"""What a helper has started ends with the harness, too, even when the harness is killed by SIGKILL.
+"""Processes that a helper has started end with the harness, too, even when it is killed by SIGKILL.
 
 The kernel's parent-death signal reaches a helper, but not the processes that the helper has started. A watcher (a shell
-that does nothing else) holds the reading end of a pipe: helpers' process groups are told to it, and when the pipe ends
-with the harness, it kills those that are left.
+that does nothing else) holds the reading end of a pipe. Each helper writes its process group to the pipe. When the pipe
+ends with the harness, the watcher kills the groups that are left.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Watcher:
     def pipe(self) -> int:
         with self._lock:
             if self._pid != os.getpid():
-                if self._fd >= 0:  # the parent's: its watcher must see the end of the pipe when the parent ends
+                if self._fd >= 0:  # the parent's end: its watcher waits for the end of the pipe
                     os.close(self._fd)
                 reading, writing = os.pipe()
                 subprocess.Popen(  # lives until this process ends; it is not waited for
@@ -47,7 +47,7 @@ class _Watcher:
                     stderr=subprocess.DEVNULL,
                     cwd="/",
                     start_new_session=True,
-                ).returncode = 0  # no warning that it still runs
+                ).returncode = 0  # prevents the warning that it still runs
                 os.close(reading)
                 self._fd, self._pid = writing, os.getpid()
             return self._fd
@@ -62,6 +62,6 @@ def registration() -> int:
 
 
 def forget_group(group: int) -> None:
-    """A group that has ended: its number may soon be somebody else's."""
+    """Take a group that has ended off the list: another process may soon get its number."""
     with contextlib.suppress(OSError):
         os.write(_watcher.pipe(), b"- %d\n" % group)

@@ -1,10 +1,11 @@
 """The one place where other programs are started: emulators, tools, probes' and engines' workers.
 
-What is started here cannot outlive the harness, even when that is killed by SIGKILL, and it holds the locks of the
-session's boards while it lives: a tool that still writes to a board keeps the next session off it.
+Programs started here cannot outlive the harness, even when it is killed by SIGKILL. While they run they hold the locks
+of the session's boards, so that no other session gets a board to which a tool still writes.
 
 The kernel kills a child when the *thread* that started it ends (PR_SET_PDEATHSIG), so all children are started from one
-thread that lives as long as the process. What a child has started itself is ended by a watcher (`tfm_harness.orphans`).
+thread that lives as long as the process. A watcher (`tfm_harness.orphans`) ends the processes that a child has started
+itself.
 """
 
 from __future__ import annotations
@@ -40,25 +41,26 @@ __all__ = [
 PIPE: Final = subprocess.PIPE
 DEVNULL: Final = subprocess.DEVNULL
 
-# After PR_SET_PDEATHSIG is in force the parent may already be gone: then nothing is started. The process group is told
-# to the watcher through the parent's own descriptor, which ceases to exist with the parent. A watcher that somebody has
-# killed is no reason to start nothing. No core files: an emulator's would hold the whole RAM of the board.
+# When PR_SET_PDEATHSIG takes effect, the parent may already have gone: then the program is not started. The process
+# group is written to the watcher through the parent's own descriptor, which disappears with the parent. If somebody has
+# killed the watcher, the program is started nevertheless. Core files are off: an emulator's would contain the board's
+# whole RAM.
 _GUARD: Final = (
     'test "$PPID" = "$1" || exit 125; trap "" PIPE; echo "+ $$" >"/proc/$1/fd/$2" || exit 125; trap - PIPE; '
     'shift 2; ulimit -c 0; exec "$@"'
 )
-# The same for a worker that gives something back after the harness has ended: it may do so for a while, no longer.
+# The same for a worker that must release something after the harness has ended: nothing kills it with the harness.
 _LASTING: Final = 'test "$PPID" = "$1" || exit 125; shift 2; ulimit -c 0; exec "$@"'
 
 _OURS_ALONE: Final = frozenset({"TFM_HARNESS_BASELINE", "TFM_HARNESS_SIGNER_PIN", "TFM_HARNESS_STORE", "PGPASSWORD"})
-"""Environment variables that hold passwords of the database and the signer's PIN: no tool needs them."""
+"""Environment variables with passwords of the database and the signer's PIN: tools do not get them."""
 
 _Job = Callable[[], "subprocess.Popen[bytes]"]
 _Jobs = queue.SimpleQueue[tuple[_Job, "Future[subprocess.Popen[bytes]]"]]
 
 
 class _Spawner:
-    """The thread that starts children. Made again in a forked process, where threads do not live on."""
+    """The thread that starts children. It is made again in a forked process, which has only the forking thread."""
 
     def __init__(self) -> None:
         self._jobs: _Jobs = queue.SimpleQueue()
@@ -105,7 +107,7 @@ _changing = threading.Lock()
 
 
 def _afresh() -> None:
-    """A forked child: the locks are the parent's."""
+    """Reset the state in a forked child: the locks belong to the parent."""
     global _changing  # noqa: PLW0603 - another thread of the parent may have held it
     _changing = threading.Lock()
     _handed_on.clear()
@@ -115,13 +117,13 @@ os.register_at_fork(after_in_child=_afresh)
 
 
 def hand_on(descriptor: int) -> None:
-    """Let all that is started from now on hold `descriptor` as well: a lock then lasts until the last one has ended."""
+    """Pass `descriptor` to every program started from now on: its lock then lasts until the last one has ended."""
     with _changing:
         _handed_on.add(descriptor)
 
 
 def keep_back(descriptor: int) -> None:
-    """What is started from now on does not hold `descriptor` any more."""
+    """Do not pass `descriptor` to programs started from now on."""
     with _changing:
         _handed_on.discard(descriptor)
 
@@ -150,8 +152,8 @@ def start(
         env: its whole environment; this process's when None.
         cwd: its working folder.
         cpu: the only CPU it and its threads run on; all that this process may use when None.
-        lasting: it ends itself when its standard input ends, and gives back what it holds before it does.
-        ours: it is a session of the harness, which may know the password of the database.
+        lasting: the program ends itself when its standard input ends, after it has released what it holds.
+        ours: the program is a session of the harness, which may get the passwords.
 
     Raises:
         InfrastructureError: kind ``tool-missing`` (the program, or setpriv).
@@ -181,7 +183,7 @@ def start(
 
 
 def descendants(pid: int) -> list[int]:
-    """Processes that a process has started, and theirs."""
+    """Processes that a process has started, and their descendants."""
     found: list[int] = []
     waiting = [pid]
     while waiting:
@@ -204,13 +206,13 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def _bound_to(cpu: int | None) -> Iterator[None]:
-    """What this thread starts meanwhile stays on one CPU."""
+    """In the block, programs that this thread starts run on one CPU."""
     if cpu is None:
         yield
         return
     before = os.sched_getaffinity(0)
     try:
-        with contextlib.suppress(OSError):  # a CPU that was taken away meanwhile: any other will do
+        with contextlib.suppress(OSError):  # the CPU was taken away meanwhile: any other CPU will do
             os.sched_setaffinity(0, {cpu})
         yield
     finally:
@@ -218,11 +220,11 @@ def _bound_to(cpu: int | None) -> Iterator[None]:
 
 
 def _check_format(program: str) -> None:
-    """A shell would take a file of any other format for a script, and run its bytes as commands."""
+    """Refuse a file that this host cannot execute: a shell would run its bytes as a script."""
     try:
         heads = [_head(path) for path in (program, "/proc/self/exe")]
     except PermissionError:
-        return  # it may be executed without being read
+        return  # a program may be executable without being readable
     kind, machine = heads[0][:4], heads[0][18:20]
     same = machine == heads[1][18:20] or machine in _ALSO.get(heads[1][18:20], ())
     foreign = set(os.listdir(_BINFMT)) - {"register", "status"} if os.path.isdir(_BINFMT) else set()  # noqa: PTH112, PTH208
@@ -232,7 +234,7 @@ def _check_format(program: str) -> None:
 
 _BINFMT: Final = "/proc/sys/fs/binfmt_misc"
 _ALSO: Final = {b"\x3e\x00": (b"\x03\x00",), b"\xb7\x00": (b"\x28\x00",)}
-"""e_machine of ELF: x86-64 runs 80386 as well, AArch64 runs Arm."""
+"""ELF's e_machine of programs that a host runs beside its own: x86-64 runs 80386, AArch64 runs Arm."""
 
 
 def _head(path: str) -> bytes:
@@ -241,9 +243,10 @@ def _head(path: str) -> bytes:
 
 
 def end_with_parent(parent: int) -> None:
-    """Let the kernel kill this process when `parent` ends; where `parent` is not the parent, nothing is done.
+    """Let the kernel kill this process when `parent` ends; do nothing if `parent` is not the parent.
 
-    For processes that others start: test processes of pytest-xdist, whose own way takes seconds.
+    It is for processes that other code starts, such as pytest-xdist's test processes, which otherwise end seconds
+    later.
     """
     if os.getppid() == parent and hasattr(signal, "SIGKILL"):
         import ctypes

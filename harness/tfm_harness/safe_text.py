@@ -1,7 +1,7 @@
 """Untrusted text made safe to show: in a terminal, in a log that a CI system reads, in JUnit, on a page.
 
-What a device (or a file) says may hold control characters that move a terminal's cursor, marks that turn the
-direction of text, or lines that a CI system obeys. Here each of them becomes visible, and does nothing.
+Text from a device or a file may contain control characters that move a terminal's cursor, marks that change the
+direction of text, or lines that a CI system executes. This module makes each of them visible and harmless.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UNUSUAL: Final = re.compile(r"[^\x20-\x7e\n\t]")
 _COMMAND: Final = re.compile(r"^(\s*):(?=:)|#(?=#\w*\[)", re.MULTILINE)
 
 
-# user:password@host, also where the password itself holds an @; and what a query or a command line calls a secret
+# user:password@host, also if the password contains an @; and values that a query or a command line calls a secret
 _USERINFO: Final = re.compile(
     r"(?<![\w/.:])([\w.+%-]+):([^\s/@:][^\s/@]*(?:@[^\s/@]+)*)@(?=[\w-]+\.|\[)|(?<=//)([^\s/@:]*):([^\s/]+)@(?=[\w\[])"
 )
@@ -32,7 +32,7 @@ _QUERY: Final = re.compile(
 def hide_secrets(text: str) -> str:
     """`text` with ``***`` in place of passwords: of ``user:password@host``, and of queries like ``?password=...``.
 
-    In a command line also ``--password=...``. Words of other texts (``token: ...``) stay.
+    In a command line also of ``--password=...``. Other texts (``token: ...``) stay unchanged.
     """
     if "@" in text:
         text = _USERINFO.sub(lambda found: f"{found[1] if found[1] is not None else found[3]}:***@", text)
@@ -42,12 +42,12 @@ def hide_secrets(text: str) -> str:
 
 
 def safe(text: str | bytes) -> str:
-    r"""`text` without anything that a terminal or a CI system would act on.
+    r"""`text` without anything on which a terminal or a CI system would act.
 
     Colours are left out. Line ends become LF and tabs stay; every other character that is not printable (Unicode's
     categories C and Z, other than the blank) is written as an escape: ``\x1b``, ``\u202e``. The first character of
-    a CI system's command is written as an escape. Bytes are UTF-8; what is none is written as escapes. Text that is
-    already safe comes back unchanged, so that it may be made safe twice.
+    a CI system's command is written as an escape. Bytes are read as UTF-8; invalid ones are written as escapes. Safe
+    text is returned unchanged, so that calling this twice does no harm.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
@@ -64,11 +64,11 @@ def safe_json(
 ) -> str:
     r"""JSON for people's terminals and CI logs as well as for programs: reading it gives the same values.
 
-    What is not printable ASCII is written as ``\uXXXX``, and so is the beginning of a CI system's command, which some
-    obey in the middle of a line.
+    Characters other than printable ASCII are written as ``\uXXXX``. So is the beginning of a CI system's command,
+    because some systems execute commands in the middle of a line.
 
     Args:
-        value: what ``json.dumps`` takes.
+        value: as for ``json.dumps``, like all arguments.
         indent: as there.
         sort_keys: as there.
         default: as there.

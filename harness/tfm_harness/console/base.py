@@ -17,7 +17,7 @@ __all__ = ["Console", "Mark", "Match"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """A position in the stream of received bytes: how many had come."""
+    """A position in the stream of received bytes: the number of bytes before it."""
 
     offset: int
 
@@ -46,14 +46,14 @@ class Match:
 class Console(abc.ABC):
     """One UART: bytes in, bytes out, and a byte-exact transcript of both on disk.
 
-    A reader thread fills a bounded buffer; every byte is kept in the transcript, none twice
-    in memory. Waiting looks only at bytes that came after the caller's mark.
+    A reader thread fills a bounded buffer; every byte is kept in the transcript, and none twice in memory. Waiting
+    looks only at bytes that came after the caller's mark.
     """
 
     name: str
     lossless: bool = False
-    """Whether nothing between the firmware and us can lose or change a byte: an emulated UART. For what is
-    damaged or missing there the product is responsible."""
+    """Whether nothing between the firmware and the harness can lose or change a byte (an emulated UART). Then the
+    product is responsible for damaged or missing bytes."""
 
     @abc.abstractmethod
     def mark(self) -> Mark:
@@ -86,7 +86,7 @@ class Console(abc.ABC):
 
     @abc.abstractmethod
     def subscribe(self, callback: Callable[[bytes], None]) -> Callable[[], None]:
-        """Call `callback` from the reader thread with each chunk; returns the function that ends it."""
+        """Call `callback` from the reader thread with each chunk. Returns the function that ends this."""
 
     @abc.abstractmethod
     def tail(self, lines: int = 20) -> str:
@@ -95,7 +95,7 @@ class Console(abc.ABC):
     @property
     @abc.abstractmethod
     def transcript(self) -> Path:
-        """The file with every byte received (sent bytes and times stand in the ``.events`` file beside it)."""
+        """The file with every byte received (the ``.events`` file beside it has sent bytes and times)."""
 
     @property
     @abc.abstractmethod

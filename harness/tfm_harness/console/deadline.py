@@ -1,4 +1,4 @@
-"""One absolute end for a piece of waiting: nothing that a device sends can renew it."""
+"""One absolute end of a wait: nothing that a device sends can extend it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Deadline:
         return self.clock() >= self.at
 
     def left(self, most: float | None = None) -> float:
-        """Seconds until then, never negative; at most `most`."""
+        """Seconds until the moment, never negative; at most `most`."""
         seconds = max(self.at - self.clock(), 0.0)
         return seconds if most is None else min(seconds, most)
 

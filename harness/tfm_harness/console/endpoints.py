@@ -38,14 +38,14 @@ _RECONNECT_TIMEOUT: Final = 1.0  # of one try
 
 
 def open_endpoint(endpoint: Endpoint) -> Transport:
-    """Open it; with `reconnect` it is opened again when it ends (`ReconnectingTransport`).
+    """Open the endpoint; with `reconnect` it is opened again when it ends (`ReconnectingTransport`).
 
     Raises:
         InfrastructureError: kind ``port-missing``, ``port-busy``, ``port-refused`` or ``port-failed``.
     """
     if not endpoint.reconnect:
         return _open(endpoint, CONNECT_TIMEOUT)
-    limits = iter([CONNECT_TIMEOUT])  # the first try may take its time
+    limits = iter([CONNECT_TIMEOUT])  # the first try may take longer
     return ReconnectingTransport(lambda: _open(endpoint, next(limits, _RECONNECT_TIMEOUT)), endpoint.reconnect)
 
 
@@ -111,7 +111,7 @@ def _neighbours(path: str) -> str:
 
 
 def _open_serial(endpoint: SerialEndpoint) -> serial.Serial:
-    """The tty, locked for us, set, with DTR and RTS only moved when the target says so."""
+    """Open the tty: lock it, configure it, and move DTR and RTS only if the target says so."""
     import serial
 
     port = serial.Serial(
@@ -136,7 +136,7 @@ def _open_serial(endpoint: SerialEndpoint) -> serial.Serial:
 
 
 def _set_raw_without_hangup(fd: int, endpoint: LineSettings) -> None:
-    """Closing must not drop DTR (HUPCL), a break must not become a signal; no other process may open the port now."""
+    """Set the tty so that closing keeps DTR (no HUPCL), a break is no signal, and no other process can open it."""
     attributes = termios.tcgetattr(fd)
     attributes[2] &= ~termios.HUPCL
     if not endpoint.rtscts:
@@ -144,7 +144,7 @@ def _set_raw_without_hangup(fd: int, endpoint: LineSettings) -> None:
     attributes[0] = (attributes[0] & ~termios.BRKINT) | termios.IGNBRK
     termios.tcsetattr(fd, termios.TCSANOW, attributes)
     if not _is_pty(fd):
-        fcntl.ioctl(fd, termios.TIOCEXCL)  # pyserial's lock is seen only by programs that look for it
+        fcntl.ioctl(fd, termios.TIOCEXCL)  # pyserial's lock works only for programs that check it
 
 
 def _is_pty(fd: int) -> bool:
@@ -177,7 +177,7 @@ class SerialTransport:
             count = 0
         if count:
             return count
-        # A tty in raw mode also reads 0 bytes when nothing is there; the device's end shows in poll.
+        # A tty in raw mode also reads 0 bytes if none have come; poll shows whether the device has gone.
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         if any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poll.poll(0)):
@@ -192,7 +192,7 @@ class SerialTransport:
             return 0
 
     def send_break(self, seconds: float = 0.25) -> None:
-        """Hold the line in break condition; only ever on request."""
+        """Hold the line in break condition. The harness does this only on request."""
         if self._port is not None:
             self._port.send_break(seconds)
 
@@ -213,12 +213,12 @@ class TelnetTransport(SocketTransport):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self._filter = TelnetFilter()
-        # What the socket did not take yet and must come before anything else: answers, the second half of an IAC pair.
+        # Bytes that must be sent before anything else: answers, the second half of an IAC pair.
         # Bounded: each option is answered once.
         self._owed = bytearray()
 
     def read_into(self, buffer: memoryview) -> int | None:
-        """See `Transport`; commands are taken out and answered."""
+        """See `Transport`; commands are removed and answered."""
         count = super().read_into(buffer)
         if not count:
             return count
@@ -245,7 +245,7 @@ class TelnetTransport(SocketTransport):
         return 1
 
     def _pay(self) -> bool:
-        """Send what is owed, as far as the socket takes it; whether nothing is left."""
+        """Send the bytes that are due, as far as the socket takes them. Returns whether none are left."""
         if self._owed:
             del self._owed[: super().write(bytes(self._owed))]
         return not self._owed

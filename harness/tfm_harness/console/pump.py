@@ -1,4 +1,4 @@
-"""Who reads a console's transport, and when: leader and followers.
+"""Decides which thread reads a console's transport, and when: leader and followers.
 
 A thread that waits for bytes reads the transport itself (no hand-over between threads, which would cost more
 than a short exchange takes). When no thread has waited for a moment, the background reader takes over, so that
@@ -26,9 +26,9 @@ CHUNK: Final = 128 << 10
 """Most bytes of one read."""
 _GRACE: Final = 0.02
 """Seconds without a waiting thread after which the background reader takes over."""
-_LONGEST_SLEEP: Final = 3600.0  # what system calls take; waiting goes on after it
+_LONGEST_SLEEP: Final = 3600.0  # limit for one system call; a longer wait is repeated
 _DRAIN_READS: Final = 64
-"""Most reads of one drain: more than any socket buffer holds, yet an end under a device that never stops."""
+"""Most reads of one drain: more than any socket buffer holds, but finite if a device never stops."""
 
 
 class Pump:
@@ -38,13 +38,13 @@ class Pump:
         name: the console's name, for errors.
         transport, transcript: owned from now on.
         window: where the last bytes are held.
-        limit: most bytes a run may print; more is the firmware running wild.
+        limit: most bytes that a run may print; more means that the firmware prints without end.
         explain: makes the error to raise from the one that ended the stream.
 
     Attributes:
         state: guards window and counters; `read_until`'s condition runs with it held.
         ended: why nothing more can come, None while the stream lives.
-        flood: that the limit was passed, also after the stream went on over another transport.
+        flood: the error that the limit was passed; it stays when the stream continues over another transport.
         closing: `close` was called.
     """
 
@@ -60,7 +60,7 @@ class Pump:
     ) -> None:
         self.name = name
         self.transport = transport
-        self._lock = threading.Lock()  # the condition's own: entered directly where each round trip passes
+        self._lock = threading.Lock()  # the condition's own lock, entered directly on the path of every round trip
         self.state = threading.Condition(self._lock)
         self.ended: HarnessError | None = None
         self.flood: ProductError | None = None
@@ -72,12 +72,12 @@ class Pump:
         self._explain = explain
         self._chunk = memoryview(bytearray(CHUNK))
         self._write_lock = threading.Lock()
-        self._reading = False  # someone is inside the transport
+        self._reading = False  # a thread reads from the transport
         self._waiting = 0  # threads that want to read themselves
         self._followers = 0  # threads that sleep until the leader is done
         self._last_wait = 0.0
         self._background_polls = False
-        self._streaming = False  # the last read found plenty: more is likely there already
+        self._streaming = False  # the last read was large: more has probably come already
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._poll = self._make_poll()
         self._reader = self._start_reader()
@@ -99,12 +99,12 @@ class Pump:
         return self._waiting
 
     def check_open(self) -> None:
-        """Raise why the stream has ended, if it has."""
+        """Raise the reason if the stream has ended."""
         if self.ended is not None:
             raise self._explain(self.ended)
 
     def _check_sound(self) -> None:
-        """Raise when bytes were not kept or told: what came before a mere end of the stream may still be used."""
+        """Raise unless the stream merely ended: after a mere end, bytes that came before may still be used."""
         if self.ended is not None and self.ended.kind != "console-closed":
             raise self._explain(self.ended)
 
@@ -119,13 +119,13 @@ class Pump:
     # --- reading -----------------------------------------------------------------------------------
 
     def read_until(self, done: Callable[[], bool], deadline: float) -> bool:
-        """Read until `done()` (True) or the monotonic `deadline` (False); what has arrived is taken in at least once.
+        """Read until `done()` (True) or the monotonic `deadline` (False). Arrived bytes are read at least once.
 
         Raises:
-            HarnessError: why the stream has ended, once `done` is not satisfied by all that came.
+            HarnessError: why the stream has ended, if all bytes that came do not satisfy `done`.
         """
         if deadline <= time.monotonic():
-            # Who only asks, and often, keeps the background reader away: then nobody else would read.
+            # A caller that polls often keeps the background reader away, so that it must read itself.
             self.drain()
         with self._lock:
             if self.ended is not None:
@@ -155,7 +155,7 @@ class Pump:
                 self._last_wait = time.monotonic()
 
     def drain(self) -> None:
-        """Take in what has arrived, without waiting."""
+        """Read the bytes that have arrived, without waiting."""
         with self._lock:
             if not self._reading and not self._poll.poll(0):  # the usual case, and the quick one
                 self._last_wait = time.monotonic()
@@ -168,7 +168,7 @@ class Pump:
                 while self.ended is None and reads < _DRAIN_READS:
                     if self._reading:
                         if not self._background_polls and not self._readable():
-                            return  # the leader waits: all that has arrived is taken in
+                            return  # the leader waits, so all bytes that have arrived are read
                         self._follow(0.05)
                         continue
                     before = self._window.end
@@ -261,7 +261,7 @@ class Pump:
                     self.state.wait(left)
                 if self.closing or self.ended is not None:
                     return
-                with contextlib.suppress(HarnessError):  # a disk that is full shows with the next byte
+                with contextlib.suppress(HarnessError):  # the next byte reports a full disk
                     self._transcript.flush()
                 self._reading = self._background_polls = True
             ready = poll.poll()
@@ -328,7 +328,7 @@ class Pump:
     # --- ending ------------------------------------------------------------------------------------
 
     def replace(self, transport: Transport, why: str) -> None:
-        """Go on with another transport; what the old one still holds is taken in first."""
+        """Continue with another transport; bytes that the old one still holds are read first."""
         if self.closing:
             transport.close()
             self.check_open()
@@ -346,7 +346,7 @@ class Pump:
                 self._reader = self._start_reader()
 
     def close(self) -> None:
-        """Take in what has arrived, end the reader, close the transport. Safe to call twice."""
+        """Read the bytes that have arrived, end the reader, close the transport. Safe to call twice."""
         if self.closing:
             return
         with contextlib.suppress(HarnessError):
@@ -358,7 +358,7 @@ class Pump:
         os.close(wake)
 
     def _halt(self, reason: HarnessError) -> None:
-        """Nobody reads any more when this returns."""
+        """End reading: when this returns, no thread reads any more."""
         self.fail(reason)
         if self._reader is not threading.current_thread():
             self._reader.join()

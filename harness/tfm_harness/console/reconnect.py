@@ -1,4 +1,4 @@
-"""A port that comes back: a board that was re-enumerated, a serial server that was restarted."""
+"""A port that comes back, after the board was enumerated again or its serial server restarted."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _STEP: Final = 0.05
 
 
 class ReconnectingTransport:
-    """Opens its transport again when that ends. Nobody waits for it longer than for one try.
+    """Opens its transport again when that ends. A caller waits at most for one try.
 
-    The descriptor that is polled keeps its number; while nothing is connected it is one that is always ready, so
-    that readers keep trying.
+    The polled descriptor keeps its number. While the port is away, the descriptor is always ready, so that readers keep
+    trying.
 
     Args:
         reopen: makes the transport; raises `InfrastructureError` while it cannot.
-        patience: seconds after which the end is the end.
-        on_reconnect: told how many seconds it was away.
+        patience: seconds after which it no longer tries.
+        on_reconnect: called with the number of seconds that the port was away.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ReconnectingTransport:
         return self._fd
 
     def read_into(self, buffer: memoryview) -> int | None:
-        """See `Transport`; None also while the port is away, 0 when it did not come back."""
+        """See `Transport`; None also while the port is away, 0 if it did not come back in time."""
         if self._inner is None:
             return self._try_again()
         count = self._inner.read_into(buffer)
@@ -62,7 +62,7 @@ class ReconnectingTransport:
         return self._try_again()
 
     def _try_again(self) -> int | None:
-        time.sleep(_STEP)  # udev makes the node again, a server listens again: there is nothing to wait on
+        time.sleep(_STEP)  # udev makes the node again, or a server listens again: neither gives an event to wait for
         try:
             inner = self._reopen()
         except InfrastructureError:

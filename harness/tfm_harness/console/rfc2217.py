@@ -22,7 +22,7 @@ __all__ = ["Rfc2217Transport"]
 _IAC, _SB, _SE = 255, 250, 240
 _MOST_AT_ONCE = 64 << 10
 _LONGEST_SUBNEGOTIATION = 4096
-"""RFC 2217's longest is a few bytes; pyserial would collect one without end."""
+"""RFC 2217's longest subnegotiation has a few bytes; pyserial has no limit."""
 
 _HUNG_UP = "the server hung up in the middle of the negotiation"
 
@@ -32,9 +32,9 @@ class _BoundedSocket:
 
     def __init__(self, inner: socket.socket, is_open: Callable[[], bool]) -> None:
         self._inner = inner
-        self._is_open = is_open  # false from the moment on when this side closes
-        self._command = False  # the byte before was IAC
-        self._length: int | None = None  # bytes of the subnegotiation so far; None: outside of one
+        self._is_open = is_open  # False as soon as this side closes
+        self._command = False  # the previous byte was IAC
+        self._length: int | None = None  # bytes of the subnegotiation so far; None outside of one
         self.ended = False  # the peer has closed its side
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a socket has
@@ -74,7 +74,7 @@ class _BoundedSocket:
 
 
 class _HungUp:
-    """What an option of the negotiation is, once nobody is there to answer: whoever looks at it raises `OSError`."""
+    """Replaces the options of the negotiation when the server has gone: comparing it raises `OSError`."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -96,10 +96,10 @@ class _BoundedSerial(rfc2217.Serial):
         self._socket = self._bounded
         try:
             super()._telnet_read_loop()  # type: ignore[misc]
-        except OSError:  # what it would answer itself could not be sent
+        except OSError:  # pyserial's own answer could not be sent
             self._bounded.ended = bool(self.is_open)
             self._read_buffer.put(None)
-        if self._bounded.ended:  # pyserial would wait for answers until its time is over
+        if self._bounded.ended:  # pyserial would wait for answers until its time-out
             for option in self._telnet_options:
                 option.active = _HungUp()
             for setting in self._rfc2217_options.values():
@@ -111,20 +111,21 @@ class _BoundedSerial(rfc2217.Serial):
         return self._bounded is not None and self._bounded.ended
 
     def rfc2217_send_subnegotiation(self, option: bytes, value: bytes = b"") -> None:
-        """Ask for a setting. Raises `OSError` once nobody is there to answer."""
+        """Ask for a setting. Raises `OSError` if the server has gone."""
         if self.hung_up:
             raise OSError(_HUNG_UP)
         super().rfc2217_send_subnegotiation(option, value)
 
     def rfc2217_send_purge(self, value: bytes) -> None:
-        """Ask the server to forget what it holds (RFC 2217, PURGE-DATA), and do not wait for its word.
+        """Ask the server to drop its buffers (RFC 2217, PURGE-DATA), without waiting for the answer.
 
-        Some servers never answer this one; pyserial would give the port up. What is late is in the transcript anyway.
+        Some servers never answer this request, and pyserial would then give up the port. Late bytes are in the
+        transcript anyway.
         """
         self._rfc2217_options["purge"].set(value)
 
     def close(self) -> None:
-        """Close the port, and the socket also where the server has gone: pyserial's own leaves it open then."""
+        """Close the port and the socket: pyserial leaves the socket open if the server has gone."""
         connection: socket.socket | None = getattr(self, "_socket", None)
         try:
             super().close()
@@ -133,16 +134,16 @@ class _BoundedSerial(rfc2217.Serial):
                 connection.close()
 
     def take(self) -> bytes | None:
-        """What has come, after at most 0.2 s; None at the stream's end.
+        """Bytes that have come, after at most 0.2 s; None at the stream's end.
 
-        pyserial's own `read` throws away what has come when the server has gone.
+        pyserial's own `read` drops received bytes when the server has gone.
         """
         data = bytearray()
         with contextlib.suppress(queue.Empty):
             byte: bytes | None = self._read_buffer.get(timeout=0.2)
             while byte is not None:
                 data += byte
-                if len(data) >= _MOST_AT_ONCE:  # a server that floods: the rest is for the next call
+                if len(data) >= _MOST_AT_ONCE:  # the server sends without end: the rest is for the next call
                     return bytes(data)
                 byte = self._read_buffer.get_nowait()
             if not data:
@@ -152,7 +153,7 @@ class _BoundedSerial(rfc2217.Serial):
 
 
 def _hint(said: str, *, hung_up: bool) -> str:
-    """What to do, by what pyserial says, and whether the server had hung up: a port in use is told so."""
+    """The hint for pyserial's error text, and for a server that has closed the connection: the port may be in use."""
     said = said.lower()
     if not hung_up and "does not seem to support rfc2217" in said:
         return "the server speaks no RFC 2217: a raw port needs `kind: tcp`, ser2net's needs `telnet,rfc2217`"
@@ -208,7 +209,7 @@ class Rfc2217Transport:
             self._port.close()
 
     def _pump_in(self) -> None:
-        with contextlib.suppress(Exception):  # whatever ends pyserial's thread ends the stream
+        with contextlib.suppress(Exception):  # any error ends pyserial's thread, and with it the stream
             while not self._closing.is_set() and (data := self._port.take()) is not None:
                 self._theirs.sendall(data)
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What local and remote serial ports have in common: line settings, control lines, patience."""
+"""Common to local and remote serial ports: line settings, control lines, time limits."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["CONNECT_TIMEOUT", "PARITY", "hold_lines"]
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for a server to take a connection."""
 PARITY: Final = {"none": "N", "even": "E", "odd": "O"}
-"""Words of the configuration to pyserial's."""
+"""The configuration's words for parity, each with pyserial's."""
 
 
 def hold_lines(port: serial.SerialBase, endpoint: LineSettings) -> None:
-    """Boards reset on edges of these lines, and pyserial moves both when it opens a port."""
+    """Set or leave DTR and RTS: boards reset on edges of these lines, and pyserial moves both when it opens a port."""
     for line, wanted in (("dtr", endpoint.dtr), ("rts", endpoint.rts)):
         if wanted == "leave":
             setattr(port, f"_update_{line}_state", lambda: None)

@@ -27,9 +27,9 @@ class StreamConsole(Console):
         transport: owned from now on.
         transcript: where every byte received is kept.
         window: bytes kept in memory; older ones are read from the transcript.
-        limit: most bytes a run may print; more is the firmware running wild.
-        diagnose: asked for the reason when the transport has ended (the emulator's last words); it must not
-            use the console.
+        limit: most bytes that a run may print; more means that the firmware prints without end.
+        diagnose: returns the reason when the transport has ended (the emulator's last output); it must not use the
+            console.
         write_timeout: seconds for the other side to take what is sent.
         on_write: called after each write, from the writing thread; must be quick.
     """
@@ -81,7 +81,7 @@ class StreamConsole(Console):
         return Mark(self._window.end)
 
     def wait_for(self, pattern: bytes | re.Pattern[bytes], *, timeout: float, since: Mark | None = None) -> Match:
-        """See `Console`. A regular expression sees what has come so far: end it with what must follow."""
+        """See `Console`. A regular expression sees only the bytes so far: end it with the bytes that must follow."""
         if not pattern and isinstance(pattern, bytes):
             raise HarnessBug("waiting for nothing", kind="empty-pattern")
         search = Search(pattern, self._origin(since))
@@ -119,12 +119,12 @@ class StreamConsole(Console):
             self._on_write()
 
     def unread_by_peer(self) -> bool:
-        """Whether bytes that were sent still wait for the other side to read them, where the transport can tell."""
+        """Whether the other side has not yet read all bytes that were sent, if the transport knows."""
         unread = getattr(self._pump.transport, "unread_by_peer", None)
         return bool(unread()) if unread is not None else False
 
     def knock(self) -> bool:
-        """Ask what lies between host and device to deliver again what it holds; False where nothing is there."""
+        """Ask a multiplexer before the device to deliver the bytes that it holds. Returns False if there is none."""
         knock = getattr(self._pump.transport, "knock", None)
         if knock is None:
             return False
@@ -147,7 +147,7 @@ class StreamConsole(Console):
         return last_lines(bytes(self._window.data[-lines * 400 :]), lines)
 
     def note(self, words: str) -> None:
-        """Write what happened into the events file, at the present offset."""
+        """Write an event into the events file, at the present offset."""
         with contextlib.suppress(HarnessError, OSError):
             self._transcript.event(words, self._window.end)
 
@@ -158,7 +158,7 @@ class StreamConsole(Console):
     def replace(self, transport: Transport, why: str) -> None:
         """Go on with another transport (a new emulator process, a port that came back) in the same transcript.
 
-        What the old one still holds is taken in first. The new one is owned from now on.
+        Bytes that the old one still holds are read first. The console owns the new one from now on.
         """
         self._pump.replace(transport, why)
         self.note(why)
@@ -174,7 +174,7 @@ class StreamConsole(Console):
         return self.mark().offset if since is None else max(since.offset, 0)
 
     def _scan(self, search: Search) -> Match | None:
-        """One look at what is held; first at what only the transcript still has."""
+        """Search once: first the bytes that only the transcript still has, then the bytes in memory."""
         if search.position >= self._window.end:
             return None
         while search.position < self._window.start:
@@ -194,7 +194,7 @@ class StreamConsole(Console):
         return f"console {self.name!r} at byte {self._window.end}, {self.transcript}; last lines:\n{lines}"
 
     def _explain(self, ended: HarnessError) -> HarnessError:
-        """A fresh error saying why the stream ended: one object must not collect tracebacks of many raises."""
+        """A new error that says why the stream ended: one object must not collect the tracebacks of many raises."""
         if self._diagnose is not None and ended.kind == "console-closed" and not self._pump.closing:
             reason = self._diagnose()
             if reason is not None:

@@ -1,4 +1,4 @@
-"""Telnet's in-band commands: taking them out of a byte stream, and escaping what we send (RFC 854, RFC 856).
+"""Telnet's in-band commands: removes them from a byte stream, and escapes data to send (RFC 854, RFC 856).
 
 Pure: bytes in, bytes out.
 """
@@ -15,7 +15,7 @@ _WANTED = (BINARY, SUPPRESS_GO_AHEAD)
 
 
 def escape(data: bytes) -> bytes:
-    """Data to send: IAC is doubled."""
+    """Escape data to send: IAC is doubled."""
     return data.replace(b"\xff", b"\xff\xff")
 
 
@@ -32,7 +32,7 @@ class TelnetFilter:
     _answered: set[tuple[int, int]] = field(default_factory=set)
 
     def feed(self, data: bytes) -> bytes:
-        """The data bytes in `data`; commands are answered or dropped, an unfinished one waits."""
+        """The data bytes in `data`. Commands are answered or dropped; an unfinished command waits for its rest."""
         stream = self._pending + data
         self._pending = b""
         if IAC not in stream:
@@ -47,7 +47,7 @@ class TelnetFilter:
             out += stream[position:at]
             length = self._command_length(stream, at)
             if length is None:
-                # A subnegotiation that never ends must not collect memory.
+                # A subnegotiation that never ends must not fill the memory.
                 self._pending = stream[at:] if len(stream) - at < 4096 else b""
                 return bytes(out)
             if stream[at + 1] == IAC:

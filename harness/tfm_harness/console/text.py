@@ -8,7 +8,7 @@ __all__ = ["last_lines", "printable"]
 
 
 def printable(data: bytes) -> str:
-    """Text that does nothing when it is shown; NUL bytes, which some firmware prints between lines, are left out."""
+    """Text that is safe to show, without the NUL bytes that some firmware prints between lines."""
     return safe(data.replace(b"\x00", b""))
 
 

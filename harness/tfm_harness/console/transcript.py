@@ -1,4 +1,4 @@
-"""What a console keeps on disk: every byte received, and beside it what was sent and when."""
+"""A console's files on disk: every byte received, and beside it the bytes sent and the times."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tfm_harness.errors import InfrastructureError
 __all__ = ["Transcript"]
 
 _INDEX_EVERY: Final = 0.1
-"""Seconds between two notes of "by now this many bytes had come"."""
+"""Seconds between two notes of the number of bytes received so far."""
 
 
 class Transcript:
     """Two files: ``NAME.log`` (received bytes, nothing else) and ``NAME.log.events`` (JSON lines).
 
-    Received bytes are written without buffering, so that a killed harness leaves all that it had received; events
-    are written at the latest with the next byte that comes 0.1 s later, or when the console falls idle.
+    Received bytes are written without buffering, so that a killed harness leaves all bytes that it had received. Events
+    are written with the next byte that comes 0.1 s later, or when the console becomes idle.
 
-    Event lines: ``{"t": s, "at": offset}`` by when so many bytes had come; with ``"sent": hex`` what went out;
-    with ``"event": words`` what happened. ``t`` counts seconds from the transcript's start.
+    Event lines: ``{"t": s, "at": offset}`` gives the time by which so many bytes had come; ``"sent": hex`` adds bytes
+    that were sent, ``"event": words`` adds an event. ``t`` counts seconds from the transcript's start.
     """
 
     def __init__(self, path: Path) -> None:
@@ -70,7 +70,7 @@ class Transcript:
             self._note(f'{{"t": {now - self._start:.6f}, "at": {end}}}\n')
 
     def sent(self, data: bytes, at: int) -> None:
-        """Note bytes that went out when `at` bytes had come in."""
+        """Note bytes that were sent when `at` bytes had been received."""
         self._pending.append((time.monotonic() - self._start, at, data))
 
     def flush(self) -> None:
@@ -80,7 +80,7 @@ class Transcript:
             self._note("".join(f'{{"t": {t:.6f}, "at": {at}, "sent": "{data.hex()}"}}\n' for t, at, data in notes))
 
     def event(self, words: str, at: int) -> None:
-        """Note that something happened when `at` bytes had come in."""
+        """Note an event that happened when `at` bytes had been received."""
         self.flush()
         line = {"t": round(time.monotonic() - self._start, 6), "at": at, "event": words}
         self._note(json.dumps(line) + "\n")

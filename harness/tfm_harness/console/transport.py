@@ -17,26 +17,26 @@ __all__ = ["FdTransport", "SocketTransport", "Transport"]
 class Transport(Protocol):
     """A non-blocking byte stream.
 
-    What has no descriptor of its own (a library with its own thread) is bridged by a socket pair. One that is written
-    to by another descriptor than it is read from also has `write_fileno`; one that can tell what the other side has not
-    read yet, `unread_by_peer`.
+    A stream without a descriptor (a library with its own thread) is bridged by a socket pair. A stream that is written
+    through another descriptor than it is read from also has `write_fileno`. A stream that knows what the other side has
+    not read yet also has `unread_by_peer`.
     """
 
     def fileno(self) -> int:
         """The descriptor to poll."""
 
     def read_into(self, buffer: memoryview) -> int | None:
-        """Read what is there: bytes read, 0 at the end of the stream, None when nothing has come yet."""
+        """Read bytes that have come. Returns their number, 0 at the end of the stream, None if none have come."""
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write what fits now: bytes written, 0 when nothing does. Raises OSError when the stream is dead."""
+        """Write as much as fits now. Returns the number of bytes written. Raises OSError when the stream is dead."""
 
     def close(self) -> None:
         """Close. Safe to call twice."""
 
 
 def _number(fd: int, request: int) -> int:
-    """What the kernel answers to an ioctl that asks for a number of bytes."""
+    """The kernel's answer to an ioctl that asks for a number of bytes."""
     return int.from_bytes(fcntl.ioctl(fd, request, bytes(4)), sys.byteorder)
 
 
@@ -92,11 +92,11 @@ class FdTransport:
             os.set_blocking(each, False)
 
     def fileno(self) -> int:
-        """The descriptor that is read; -1 when closed."""
+        """The descriptor to read from; -1 when closed."""
         return -1 if self._closed else self._fd
 
     def write_fileno(self) -> int:
-        """The descriptor that is written; -1 when closed."""
+        """The descriptor to write to; -1 when closed."""
         return -1 if self._closed else self._write_fd
 
     def unread_by_peer(self) -> bool:

@@ -1,4 +1,4 @@
-"""The last part of a byte stream, bounded, and searches that never look at a byte more often than needed."""
+"""The last part of a byte stream, bounded, and searches that look at each byte only as often as needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfm_harness.console.base import Match
 __all__ = ["OVERLAP", "Search", "Window"]
 
 OVERLAP: Final = 64 << 10
-"""A regular expression's match may be this long and still be found when it arrives in pieces."""
+"""The longest match of a regular expression that is still found if it arrives in pieces."""
 
 
 class Window:
@@ -31,7 +31,7 @@ class Window:
         self.data = bytearray()
 
     def append(self, chunk: memoryview) -> None:
-        """Add what has come; forget the oldest beyond the limit."""
+        """Add received bytes; drop the oldest beyond the limit."""
         self.data += chunk
         self.end += len(chunk)
         if len(self.data) > 2 * self._limit:
@@ -46,7 +46,7 @@ class Window:
 
 
 class Search:
-    """One search over a growing stream; `position` is where it has got to."""
+    """One search over a growing stream; `position` is how far it has searched."""
 
     __slots__ = ("_literal", "_overlap", "_pattern", "origin", "position")
 
@@ -58,7 +58,7 @@ class Search:
         self.position = origin
 
     def scan(self, data: bytes | bytearray, start: int) -> Match | None:
-        """Look through `data`, which stands at the stream's offset `start` and is its end so far."""
+        """Search `data`, which begins at the stream's offset `start` and ends at the stream's present end."""
         first = max(self.position - start, 0)
         found: Match | None = None
         if self._literal is not None:

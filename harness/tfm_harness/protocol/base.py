@@ -22,7 +22,7 @@ NONCE_BYTES: Final = 32
 
 
 def fresh_nonce() -> bytes:
-    """What a request binds where the caller names nothing: random, 32 bytes (a size that PSA tokens allow as well)."""
+    """A random nonce of 32 bytes for requests whose caller gives none (PSA tokens allow this size, too)."""
     return secrets.token_bytes(NONCE_BYTES)
 
 
@@ -65,12 +65,12 @@ class Source(enum.IntEnum):
     HOST = 1
 
 
-_MOST_INPUT = 1 << 24  # bytes; more fits into no microcontroller
+_MOST_INPUT = 1 << 24  # bytes; no microcontroller holds more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """Who the firmware says it is. `raw` holds everything it said."""
+    """The firmware's own description of itself. `raw` holds its whole answer."""
 
     firmware: str
     version: str
@@ -90,7 +90,7 @@ class Description:
         """Size of the active model's input, in bytes.
 
         Raises:
-            ProductError: ``describe-incomplete``: the firmware does not say it.
+            ProductError: ``describe-incomplete``: the firmware does not report it.
         """
         size = self.raw.get("in")
         if not isinstance(size, int) or not 0 < size <= _MOST_INPUT:
@@ -105,11 +105,11 @@ class Description:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferResult:
-    """A (signed) inference result as it came, with what was asked.
+    """A (signed) inference result as received, and what the request asked for.
 
     Attributes:
         message: the COSE message or CBOR map, byte for byte.
-        nonce: what was asked to be bound, None where the firmware knows none.
+        nonce: the requested nonce; None if the firmware has no nonces.
         ticks: the device's own unsigned phase counters, by phase name.
         host_seconds: from the request's first byte to the response's last.
     """
@@ -157,7 +157,7 @@ class PseudoDriver(abc.ABC):
 
     @abc.abstractmethod
     def wait_ready(self, *, timeout: float) -> Description:
-        """Wait until the firmware answers after boot; returns `describe`."""
+        """Wait until the firmware answers after boot. Returns its description, as `describe`."""
 
     @abc.abstractmethod
     def describe(self) -> Description:
@@ -176,7 +176,7 @@ class PseudoDriver(abc.ABC):
 
     @abc.abstractmethod
     def any_input(self) -> bytes:
-        """Some input that the active model takes, for tests to which its value does not matter."""
+        """Some valid input of the active model, for tests in which its value does not matter."""
 
     @abc.abstractmethod
     def attest(self, challenge: bytes) -> bytes:
@@ -201,7 +201,7 @@ class Reboots(Protocol):
     """A client that can make the firmware reset itself.
 
     Attributes:
-        expecting: opens a block in which resets are no surprise; set by who watches the board for them.
+        expecting: opens a block in which resets are expected; the monitor of the board's resets sets it.
     """
 
     expecting: Callable[[], AbstractContextManager[object]]

@@ -1,4 +1,4 @@
-"""Which client speaks which protocol; nothing is imported until it is wanted.
+"""Which client speaks which protocol. A client is imported only when it is needed.
 
 Packages add protocols in the entry-point group ``tfm_harness.protocols``.
 """

@@ -1,4 +1,4 @@
-"""A small CA that a test run owns: makes its key, issues and revokes, forgets all at the end.
+"""A small CA for one test run: it makes its key, issues and revokes certificates, and keeps nothing after the run.
 
 Keys live in memory, and in files only while the TLS library reads them (`Identity.files`).
 """
@@ -98,7 +98,7 @@ class SmallCa:
 
     Args:
         name: common name of the CA.
-        now: when it begins; certificates begin then as well.
+        now: the start of its validity, and of its certificates' validity.
         days: how long it is valid.
     """
 
@@ -130,7 +130,7 @@ class SmallCa:
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, issuer: x509.Name, days: int, start: int = 0
     ) -> x509.CertificateBuilder:
-        begin = self.now + dt.timedelta(days=start, minutes=-5)  # clocks of two machines differ
+        begin = self.now + dt.timedelta(days=start, minutes=-5)  # the clocks of two machines may differ
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -149,7 +149,7 @@ class SmallCa:
     ) -> bytes:  # fmt: skip
         """Issue a device certificate, DER, for a request that passes every check of `verify_csr`.
 
-        The subject is copied from the request; the extensions are the CA's own, whatever was asked for.
+        The subject is copied from the request; the extensions are the CA's own, whatever the request asks for.
 
         Raises:
             RequestRefusedError: no proof of possession, CA rights asked for, another key than expected, ...
@@ -172,7 +172,7 @@ class SmallCa:
     def identity(
         self, name: str, *, organizational_unit: str | None = None, server: bool = False, start: int = 0, days: int = 7
     ) -> Identity:
-        """A key and certificate of the CA's own making: for the server, or for a bootstrap tool.
+        """Make a key and its certificate, for the server or for a bootstrap tool.
 
         `start` is in days from now; with a negative one and few `days` the certificate is expired.
         """

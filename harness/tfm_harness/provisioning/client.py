@@ -1,4 +1,4 @@
-"""The bootstrap tool's side: asks a CA for certificates over mutual TLS, and judges what comes back."""
+"""The bootstrap tool's side: asks a CA for certificates over mutual TLS, and judges the answers."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ class RefusedError(ProductError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A body with the Content-Type that says its form."""
+    """An answer's body with the Content-Type that names its form."""
 
     body: bytes
     content_type: str
 
 
 class Certified(Protocol):
-    """What shows a certificate: `Identity` of the run's own CA, or `FileIdentity`."""
+    """A certificate and key for TLS: `Identity` of the run's own CA, or `FileIdentity`."""
 
     def files(self) -> AbstractContextManager[tuple[Path, Path]]:
         """Certificate and key as PEM files, while the context lasts."""
@@ -86,7 +86,7 @@ class FileIdentity:
 
 
 class _End:
-    """Shuts a connection down when its time is over: the limits of sockets begin anew with each byte."""
+    """Shuts a connection down when its time is over: a socket's own time-out starts again with each byte."""
 
     def __init__(self, connection: http.client.HTTPSConnection, seconds: float) -> None:
         self.passed = False
@@ -97,7 +97,7 @@ class _End:
 
         def remembered(*args: object, **kwargs: object) -> socket.socket:
             made: socket.socket = connect(*args, **kwargs)
-            self._sockets.append(made.dup())  # TLS takes the other one over
+            self._sockets.append(made.dup())  # TLS takes over the original
             if self.passed:
                 self._shut()
             return made
@@ -125,7 +125,7 @@ class BootstrapClient:
 
     Attributes:
         host, port: where it listens.
-        ca_pem: the CA certificate that the server must show a certificate of.
+        ca_pem: the CA that must have issued the server's certificate.
         identity: the bootstrap certificate; None sends none, which a server must refuse.
         timeout: seconds for a whole exchange; a server that drips its answer does not renew them.
     """
@@ -152,7 +152,7 @@ class BootstrapClient:
         if self.identity is not None:
             with self.identity.files() as (certificate, key):
                 try:
-                    # A passphrase would be asked for at the terminal: an empty one is given in its place.
+                    # Without a password OpenSSL would ask for one at the terminal: give an empty one.
                     context.load_cert_chain(certificate, key, password=lambda: b"")
                 except (OSError, ValueError) as error:
                     raise ConfigError(
@@ -175,9 +175,9 @@ class BootstrapClient:
             connection.request(method, path, body=body, headers={"Content-Type": kind} if kind else {})
             with connection.getresponse() as response:
                 answer = response.read(MAX_BODY + 1)
-                if end.passed:  # a connection that was shut down looks like the answer's end
+                if end.passed:  # a connection that was shut down looks like the end of the answer
                     raise TimeoutError
-                if response.length and len(answer) <= MAX_BODY:  # read() of so many bytes takes a cut answer for whole
+                if response.length and len(answer) <= MAX_BODY:  # read() with a size accepts a truncated answer
                     raise http.client.IncompleteRead(answer, response.length)
                 said = response.headers.get("Content-Type") or ""
         except (OSError, http.client.HTTPException) as error:
@@ -218,8 +218,8 @@ class BootstrapClient:
         """Ask for a certificate.
 
         Raises:
-            RefusedError, InfrastructureError: see `exchange`; an answer whose own status is not 0 is a refusal as well,
-                a malformed one has kind ``ca-response``.
+            RefusedError, InfrastructureError: see `exchange`; an answer with a status other than 0 is also a
+                `RefusedError`; a malformed answer has kind ``ca-response``.
         """
         answer = self.exchange("POST", "/api/v1/cr", encode_request(csr, form), _TYPES[form])
         reply = _read(answer, decode_certificate_reply, "/api/v1/cr")
@@ -228,7 +228,7 @@ class BootstrapClient:
         return reply
 
     def request_pem(self, csr: bytes) -> bytes:
-        """Ask for a certificate with a PEM file in a form (``p10cr``); the certificate, DER.
+        """Ask for a certificate with a PEM file in a form (``p10cr``). Returns the certificate, DER.
 
         Raises:
             RefusedError, InfrastructureError: as `request_certificate`.
@@ -247,12 +247,12 @@ class BootstrapClient:
             ) from error
 
     def device_status(self, uuid: str, form: Form = "cbor") -> DeviceStatus:
-        """What the CA knows of a device; a UUID that it cannot read is a `RefusedError`."""
+        """The CA's record of a device. A UUID that it cannot read raises `RefusedError`."""
         path = f"/api/v1/ds/{uuid}"
         return _read(self.exchange("GET", path, kind=_TYPES[form]), decode_device_status, path)
 
     def certificate_valid(self, serial: int, form: Form = "cbor") -> bool:
-        """Whether the CA holds a certificate for valid. A serial it does not know is a `RefusedError` (400 or 404)."""
+        """Whether the CA says that a certificate is valid. An unknown serial raises `RefusedError` (400 or 404)."""
         path = f"/api/v1/cs/{serial}"
         return _read(self.exchange("GET", path, kind=_TYPES[form]), decode_status, path) == 1
 
@@ -269,11 +269,11 @@ class BootstrapClient:
         return _read(self.exchange("GET", "/api/v1/ccs", kind=_TYPES[form]), decode_hub, "/api/v1/ccs")
 
     def update_key(self) -> None:
-        """Key update request (``kur``): the server takes it and does nothing yet. Raises as `exchange`."""
+        """Send a key update request (``kur``), which the server accepts without acting on it. Raises as `exchange`."""
         self.exchange("POST", "/api/v1/kur", b"{}", JSON_TYPE)
 
     def revoke(self) -> None:
-        """Key revocation request (``krr``): the server takes it and does nothing yet. Raises as `exchange`."""
+        """Send a key revocation request (``krr``), which the server accepts without acting. Raises as `exchange`."""
         self.exchange("POST", "/api/v1/krr", b"{}", JSON_TYPE)
 
 
@@ -315,7 +315,7 @@ def provision(
         expected_cn: the device's UUID as text.
         report: gets the findings.
         form: ``cbor`` or ``json``.
-        now: when to judge validity; the present by default.
+        now: the time at which validity is judged; by default the present.
         known_serials: serial numbers issued before.
         for_client: whether the certificate is for a TLS client.
         subject: named in findings.

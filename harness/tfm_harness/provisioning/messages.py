@@ -46,7 +46,7 @@ MAX_BODY = 16384
 
 
 class MessageError(ProductError):
-    """A body that breaks the protocol."""
+    """A body that violates the protocol."""
 
     def __init__(self, message: str, *, seen: str | None = None) -> None:
         super().__init__(message, kind="bootstrap-message", seen=seen)
@@ -84,7 +84,7 @@ def encode_request(csr: bytes, form: Form) -> bytes:
 
 
 def decode_request(body: bytes, form: Form) -> bytes:
-    """The DER request out of a certificate request.
+    """The DER request from a certificate request.
 
     Raises:
         MessageError: not one.
@@ -108,7 +108,7 @@ def encode_certificate_reply(reply: CertificateReply, form: Form) -> bytes:
 
 
 def decode_certificate_reply(body: bytes, form: Form) -> CertificateReply:
-    """The reply out of a body: CBOR ``{1: status, 2: certificate}`` or JSON ``{"Status", "Cert"}``.
+    """The reply from a body: CBOR ``{1: status, 2: certificate}`` or JSON ``{"Status", "Cert"}``.
 
     Raises:
         MessageError: not one.
@@ -187,7 +187,7 @@ def form_of(content_type: str) -> Form:
 
 
 def error_text(body: bytes) -> str:
-    """The reason in an error's body: a JSON object with ``error`` whatever the Content-Type says, or plain text."""
+    """The reason in an error's body: a JSON object with ``error`` (whatever the Content-Type says), or plain text."""
     text = body[:1000].decode("utf-8", errors="replace").strip()
     try:
         value: object = json.loads(text)
@@ -206,7 +206,7 @@ def _members(body: bytes, form: Form, *names: str) -> list[object]:
 
 
 def _serial(value: object) -> int:
-    # Serial numbers of up to 20 octets do not fit a CBOR integer; those come as text or bytes.
+    # Serial numbers of up to 20 octets do not fit into a CBOR integer; they come as text or bytes.
     if isinstance(value, bytes) and 0 < len(value) <= 20:
         return int.from_bytes(value, "big")
     if isinstance(value, str) and 0 < len(value) <= 50 and value.isascii() and value.isdigit():
@@ -241,7 +241,7 @@ def _json(body: bytes) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Which of two members of one name counts is left to each reader (RFC 8259 s.4): here none does."""
+    """Refuse a body with two members of one name: readers differ in which one counts (RFC 8259 s.4)."""
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]

@@ -1,8 +1,8 @@
 """A simulator for lite_bootstrap_server on the loopback interface, with mutual TLS.
 
-Strict where the original is lax: proof of possession is checked, bodies are limited, only a
-bootstrap certificate may ask, and errors are answers, never crashes. `Tamper` makes it lie, so
-that a test can show that lies are found.
+It is stricter than the original: it checks proof of possession, limits bodies, accepts requests only with a bootstrap
+certificate, and answers errors instead of crashing. `Tamper` makes it give wrong answers, so that a test can show that
+the client notices them.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ __all__ = ["BootstrapServer", "Tamper"]
 
 
 class Tamper(enum.StrEnum):
-    """How the simulator lies."""
+    """Wrong answers that the simulator can give."""
 
     NONE = "none"
     OTHER_CA = "other-ca"  # a certificate of a CA that is not trusted
     OTHER_KEY = "other-key"  # a good certificate, for another key
     FLIPPED_BIT = "flipped-bit"  # one bit of the certificate is wrong
-    GARBAGE = "garbage"  # no protocol message at all
-    ENDLESS = "endless"  # a body beyond every limit
+    GARBAGE = "garbage"  # not a protocol message
+    ENDLESS = "endless"  # a body larger than every limit
     NO_POSSESSION = "no-possession"  # certifies requests whose signature does not verify, as the real server does
     REPEATS = "repeats"  # certifies one request again and again, as the real server does
-    BAD_STATUS = "bad-status"  # a good certificate, and a status that says it is none
+    BAD_STATUS = "bad-status"  # a good certificate, but an error status
 
 
 class BootstrapServer:
     """The simulator; a context manager that leaves no thread, socket or file behind.
 
     Args:
-        ca: issues the certificates, and is what clients are checked against.
-        tamper: how to lie.
-        hub: host and port told to devices.
+        ca: issues the certificates; clients must show one of its certificates.
+        tamper: which wrong answers to give.
+        hub: host and port that devices are told to connect to.
         timeout: seconds that a connection may be idle.
     """
 
@@ -105,7 +105,7 @@ class BootstrapServer:
 
 
 def _end(connection: ssl.SSLSocket) -> None:
-    """End a connection under the feet of the thread that reads from it."""
+    """Shut down a connection while another thread reads from it."""
     with contextlib.suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
@@ -140,7 +140,7 @@ class _TlsServer(ThreadingHTTPServer):
             connection.do_handshake()
             super().finish_request(connection, client_address)
         except OSError:
-            return  # refused, or gone: the client's own error tells (ssl.SSLError is one of these)
+            return  # refused, or gone: the client reports its own error (ssl.SSLError is an OSError)
         finally:
             with self._lock:
                 self._open.discard(connection)
@@ -155,7 +155,7 @@ class _TlsServer(ThreadingHTTPServer):
         super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 -- socketserver's own signature
-        """Say nothing on stderr: the client sees what happened."""
+        """Print nothing on stderr: the client sees the error."""
 
 
 class _Refusal(Exception):  # noqa: N818 -- an answer, not an error of ours
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-        """Keep quiet."""
+        """Log nothing."""
 
     def do_POST(self) -> None:
         self._answer(self._post)
@@ -197,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _drain(self) -> None:
-        """Take in an unread body of moderate size: closing before would reset the connection, answer and all."""
+        """Read an unread body of moderate size: closing without that resets the connection and loses the answer."""
         length = self.headers.get("Content-Length", "0")
         left = min(int(length), 64 * MAX_BODY) if length.isascii() and length.isdigit() and len(length) < 10 else 0
         while left > 0 and not self._body_read:

@@ -1,4 +1,4 @@
-"""What the lines of an MLPerf Tiny firmware say. Pure: lines in, values out.
+"""Parses the lines of an MLPerf Tiny firmware. Pure: lines in, values out.
 
 Source: mlcommons/tiny, benchmark/api/internally_implemented.cpp and the reference submissions.
 """
@@ -30,7 +30,7 @@ __all__ = [
 
 READY: Final = "m-ready"
 MARK: Final = "m-"
-"""What every line of the protocol begins with; anything else is a log's."""
+"""The prefix of every line of the protocol; any other line is log text."""
 ERROR_MARK: Final = "e-["
 
 _NUMBER = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,9})?")
@@ -38,7 +38,7 @@ _BYTES_IN_A_LINE = 8
 _MOST_RESULTS = 4096
 _WRAP = 1 << 32  # the reference firmware's microseconds are an unsigned long of 32 bits
 
-# Two messages of the reference firmware that tell of an error without the error's mark.
+# Two messages of the reference firmware that report an error without the error's prefix.
 _INPUT_SIZE = re.compile(r"Input db has ([0-9]{1,9}) elemented?, expected ([0-9]{1,9})")
 _TOO_LARGE = re.compile(r"Supplied buffer size ([0-9]{1,12}) exceeds maximum of ([0-9]{1,12})")
 
@@ -47,7 +47,7 @@ class MlperfTinyRefused(ProductError):
     """The firmware answered with an error line (``e-[...]``).
 
     Attributes:
-        text: what stood in the brackets.
+        text: the text in the brackets.
     """
 
     def __init__(self, command: str, text: str, *, where: str = "") -> None:
@@ -64,14 +64,14 @@ class MlperfTinyRefused(ProductError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedRun:
-    """What one ``infer N W`` told.
+    """The answer to one ``infer N W``.
 
     Attributes:
         iterations: inferences between the two timestamps (N).
         warmups: inferences before the first one (W).
-        start_us, end_us: the device's microseconds before and after; None where the firmware prints no time (energy
-            mode, whose timestamps are edges on a pin).
-        results: what it printed, at most three decimals each.
+        start_us, end_us: the device's microseconds before and after; None if the firmware prints no time (energy mode,
+            whose timestamps are edges on a pin).
+        results: the printed numbers, at most three decimals each.
         texts: the same, as printed.
         host_seconds: from the command's first byte to the ready message.
     """
@@ -114,7 +114,7 @@ class TimedRun:
 
 
 def raise_if_refused(command: str, lines: Sequence[str], *, where: str = "") -> None:
-    """Raise what an error line among the answer's lines says.
+    """Raise an error if the answer has an error line.
 
     Raises:
         MlperfTinyRefused: an error line (``e-[...]``).
@@ -157,7 +157,7 @@ def printed_bytes(lines: Sequence[str], size: int, *, where: str = "") -> bytes:
     """What ``db print`` shows of the input buffer: eight bytes in a line, ``m-buffer-00-01-...``.
 
     Raises:
-        ProductError: ``answer-form``: a line that is none of these; ``input-truncated``: another number of bytes.
+        ProductError: ``answer-form``: a line of another form; ``input-truncated``: another number of bytes.
     """
     made = bytearray()
     for number, line in enumerate(lines):
@@ -184,10 +184,11 @@ def printed_bytes(lines: Sequence[str], size: int, *, where: str = "") -> bytes:
 def results(text: str, *, where: str = "") -> tuple[str, ...]:
     """The numbers of ``m-results-[...]``, as printed.
 
-    A comma behind the last number is allowed: the reference submission for visual wake words prints one.
+    A comma after the last number is allowed: the reference submission for visual wake words prints one.
 
     Raises:
-        ProductError: ``results-form``: nothing, or something else than decimal numbers (NaN and infinity included).
+        ProductError: ``results-form``: no number, or something else than decimal numbers (NaN and infinity are
+            refused).
     """
     words = [word.strip() for word in text.split(",")]
     if len(words) > 1 and not words[-1]:
@@ -205,7 +206,7 @@ def results(text: str, *, where: str = "") -> tuple[str, ...]:
 
 
 def timed_run(lines: Sequence[str], iterations: int, warmups: int, host_seconds: float, *, where: str = "") -> TimedRun:
-    """The answer to ``infer N W``: each line once, in its order, with the numbers that were asked for.
+    """Parse the answer to ``infer N W``: each line must come once, in order, with the numbers of the request.
 
     Raises:
         ProductError: ``answer-form``: a line that is missing, repeated, misplaced, or says another number;
@@ -241,14 +242,14 @@ def timed_run(lines: Sequence[str], iterations: int, warmups: int, host_seconds:
 def of_the_line(
     message: str, *, kind: str, lossless: bool, expected: str, seen: str, where: str, hint: str
 ) -> HarnessError:
-    """The error for lost or changed bytes: the bench's on a real UART, the firmware's on one that loses none."""
+    """The error for lost or changed bytes: infrastructure on a real UART, product on a UART that loses none."""
     if lossless:
         return ProductError(message, kind=kind, expected=expected, seen=seen, where=where, hint=hint)
     return InfrastructureError(message, kind=kind, expected=expected, seen=seen, where=where, hint=hint)
 
 
 def wrong_form(command: str, expected: str, lines: Sequence[str], where: str) -> ProductError:
-    """The error ``answer-form`` for an answer of other lines than the protocol's."""
+    """The error ``answer-form`` for an answer whose lines are not those of the protocol."""
     return ProductError(
         f"the firmware's answer to {command!r} has another form",
         kind="answer-form",

@@ -28,11 +28,11 @@ __all__ = ["INPUT_BYTES", "MlperfTinyDriver"]
 INPUT_BYTES: Final[Mapping[str, int]] = {"kws01": 490, "ic01": 3072, "vww01": 27_648, "ad01": 2560}
 """Bytes that each benchmark task's firmware takes: 49 x 10 int8, 32 x 32 x 3 and 96 x 96 x 3 uint8, 640 float32."""
 
-_CHUNK = 31  # bytes in a `db` line, as the benchmark's runner sends them
+_CHUNK = 31  # bytes in a `db` line, the same number as the benchmark's runner sends
 _REPEAT = 64
 _LOADS = 3
 _MOST_INPUT = 1 << 24
-_SLOWEST = 10 / 9600  # seconds for a character at the protocol's lowest speed
+_SLOWEST = 10 / 9600  # seconds for one character at the protocol's lowest speed
 
 
 class MlperfTinyDriver(PseudoDriver):
@@ -75,11 +75,11 @@ class MlperfTinyDriver(PseudoDriver):
         return tuple(self._exchanges)
 
     def wait_ready(self, *, timeout: float) -> Description:
-        """Wait until the firmware answers after its boot; who it is.
+        """Wait until the firmware answers after its boot. Returns its description.
 
         Raises:
             InfrastructureError: ``silent``: not one byte came.
-            ProductError: ``boot-hung``: it spoke, and did not answer; ``device-reset``: it boots again and again.
+            ProductError: ``boot-hung``: it printed, but did not answer; ``device-reset``: it boots again and again.
         """
         self.loaded = None
         deadline = self._clock() + timeout
@@ -92,7 +92,7 @@ class MlperfTinyDriver(PseudoDriver):
                     raise
 
     def describe(self) -> Description:
-        """The device's name, the firmware's version and its model, as it says them."""
+        """The device's name, the firmware's version and its model, as the firmware reports them."""
         name = bracketed(self._ask("name").lines, "m-name-dut-", "name", where=self.link.where)
         lines = self._ask("profile").lines
         profile = bracketed(lines, "m-profile-", "profile", where=self.link.where)
@@ -117,19 +117,20 @@ class MlperfTinyDriver(PseudoDriver):
         data: bytes | None = None,
         model: str | None = None,
     ) -> InferResult:
-        """One inference of an input: loaded, read back, run once without warm-up.
+        """Run one inference: load the input, read it back, run once without warm-up.
 
         Args:
-            nonce: must be None: results bind none.
+            nonce: must be None: results contain none.
             source: `Source.HOST` only.
             data: the input as the firmware takes it, see `INPUT_BYTES`.
-            model: the model that must run; None: whichever does.
+            model: the model that must run; None accepts any.
 
         Returns:
             The result; its message is the text between the brackets of ``m-results-[...]``.
 
         Raises:
-            ConfigError: ``feature-missing``: what is asked is not among `features`; ``input-size``; ``no-model``.
+            ConfigError: ``feature-missing``: the request needs a feature that is not in `features`; ``input-size``;
+                ``no-model``.
             InfrastructureError, ProductError: as `load` and `run`.
         """
         if nonce is not None:
@@ -153,16 +154,16 @@ class MlperfTinyDriver(PseudoDriver):
         )
 
     def any_input(self) -> bytes:
-        """Zeros, as many bytes as the benchmark task's firmware takes; of another model's, what it asks for.
+        """Zeros, as many bytes as the benchmark task's firmware takes, or as another firmware asks for.
 
         Raises:
-            ConfigError: ``input-size``: the firmware does not tell how much it takes.
+            ConfigError: ``input-size``: the firmware does not report how many bytes it takes.
         """
         if not self._model:
             self.describe()
         if size := INPUT_BYTES.get(self._model):
             return bytes(size)
-        # The reference firmware says what it wants when it gets something else: one byte is too little.
+        # The reference firmware reports the right size if it gets a wrong one: one byte is too few.
         try:
             self.load(b"\0")
             self.run(1, 0)
@@ -189,7 +190,7 @@ class MlperfTinyDriver(PseudoDriver):
 
         Raises:
             ConfigError: ``input-size``: more than the firmware's buffer holds; ``bad-input``: nothing.
-            InfrastructureError: ``input-damaged``: what is read back differs, three times.
+            InfrastructureError: ``input-damaged``: the input that is read back differs, three times.
             ProductError: ``input-damaged``, on a console that cannot change a byte; ``answer-form``.
         """
         if not data:
@@ -223,7 +224,7 @@ class MlperfTinyDriver(PseudoDriver):
         return printed_bytes(self._ask("db print", timeout=seconds).lines, size, where=self.link.where)
 
     def run(self, iterations: int, warmups: int = 0, *, timeout: float | None = None) -> TimedRun:
-        """Infer what is loaded: `warmups` times, then `iterations` times between two timestamps.
+        """Run the loaded input: `warmups` times, then `iterations` times between two timestamps.
 
         Args:
             iterations: 1 to 1,000,000.
@@ -249,7 +250,7 @@ class MlperfTinyDriver(PseudoDriver):
         return results(text, where=self.link.where)
 
     def timestamp(self) -> int | None:
-        """The device's microseconds; None where it prints none (energy mode).
+        """The device's time in microseconds; None if it prints none (energy mode).
 
         Raises:
             ProductError: ``answer-form``.
@@ -263,7 +264,7 @@ class MlperfTinyDriver(PseudoDriver):
         raise wrong_form("timestamp", "m-lap-us-T", lines, self.link.where)
 
     def attest(self, challenge: bytes) -> bytes:
-        """This protocol has no attestation. Raises `ConfigError` ``feature-missing``."""
+        """Raise `ConfigError` ``feature-missing``: this protocol has no attestation."""
         del challenge
         raise _missing("a PSA attestation token (psa-token)")
 
@@ -280,7 +281,7 @@ class MlperfTinyDriver(PseudoDriver):
     # ---- inside
 
     def _send(self, data: bytes) -> None:
-        """``db load``, then the bytes, line by line; each line is acknowledged before the next one is sent."""
+        """Send ``db load``, then the bytes line by line; the firmware acknowledges each before the next is sent."""
         said = self._ask(f"db load {len(data)}").lines
         if said != (f"m-[Expecting {len(data)} bytes]",):
             raise ProductError(

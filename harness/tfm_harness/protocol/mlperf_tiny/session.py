@@ -1,4 +1,4 @@
-"""Commands and ready messages over one console."""
+"""Sends commands and reads up to the ready message, over one console."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tfm_harness.protocol.mlperf_tiny.answers import ERROR_MARK, MARK, READY, of
 __all__ = ["MAX_COMMAND", "MonitorSession", "Reply"]
 
 MAX_COMMAND: Final = 80
-"""Characters of a command without its end: more are dropped by the firmware (EE_CMD_SIZE)."""
+"""Most characters of a command without its end: the firmware drops further ones (EE_CMD_SIZE)."""
 
 _BOOTED = "m-init-done"
 _MODE = "m-timestamp-mode-"
-_SLICE = 0.25  # seconds between two looks whether the board is still alive
+_SLICE = 0.25  # seconds between two checks that the board is still alive
 _MOST_LINE = 1 << 17  # bytes: the results of a model with 4,096 outputs; the autoencoder's 640 take 5 KB
 _MOST_AT_ONCE = 1 << 16
 _MOST_BYTES = 4 << 20
@@ -32,7 +32,7 @@ class Reply:
     """An answer: the protocol's lines before the ready message, in order.
 
     Attributes:
-        lines: without their ends; other programs' lines are left out.
+        lines: without line ends, and without lines of other programs.
         raw: all bytes that came.
         seconds: from the command's first byte to the ready message.
     """
@@ -78,13 +78,13 @@ class MonitorSession:
         self._booted = False
 
     def restart(self) -> None:
-        """What came before a reset belongs to no answer after it."""
+        """Note a reset of the device: bytes from before it belong to no later answer."""
         self._mark = self.console.mark()
         self._forget()
         self._synced, self._booted, self.mode = False, False, None
 
     def synchronise(self, timeout: float, *, each: float) -> None:
-        """Find out that the firmware answers, and that nothing older is on its way.
+        """Make sure that the firmware answers, and that no older answer is under way.
 
         Args:
             timeout: seconds in all.
@@ -92,7 +92,7 @@ class MonitorSession:
 
         Raises:
             InfrastructureError: ``silent``: not one byte since the console was opened; ``console-closed``.
-            ProductError: ``boot-hung``: it spoke, and never answered.
+            ProductError: ``boot-hung``: it printed, but never answered.
         """
         deadline = self._clock() + timeout
         while True:
@@ -108,12 +108,12 @@ class MonitorSession:
                 raise self._not_ready(timeout)
 
     def command(self, text: str, *, timeout: float, each: float) -> Reply:
-        """Send a command; its answer.
+        """Send a command. Returns its answer.
 
         Args:
             text: printable ASCII without the terminator, at most `MAX_COMMAND` characters.
             timeout: seconds until its ready message.
-            each: seconds for one try to synchronise, where that is needed first.
+            each: seconds for one try to synchronise, if that is needed first.
 
         Raises:
             ConfigError: ``bad-command``.
@@ -131,7 +131,7 @@ class MonitorSession:
             raise self._reset(f"before {text!r}")
         if not self._synced:
             self.synchronise(timeout, each=each)
-        self._synced, self._raw = False, bytearray()  # until the answer is whole
+        self._synced, self._raw = False, bytearray()  # until the answer is complete
         began = self._clock()
         deadline = began + timeout
         self.console.write(text.encode("ascii") + b"%")
@@ -163,14 +163,14 @@ class MonitorSession:
     # ---- inside
 
     def _reads(self, wanted: str, until: float) -> bool:
-        """Read up to this line; False when it did not come."""
+        """Read up to this line; False if it does not come."""
         while (line := self._line(until)) is not None:
             if line == wanted:
                 return True
         return False
 
     def _skip_news(self) -> None:
-        """What came since the last answer is nobody's answer; what comes while this looks is for the next look."""
+        """Drop bytes since the last answer: they answer no request. Later bytes are left for the next call."""
         end = self.console.mark().offset
         while self._mark.offset < end and self._read(end - self._mark.offset):
             while self._waiting() is not None:
@@ -182,7 +182,7 @@ class MonitorSession:
         self._lines.clear()
 
     def _line(self, until: float) -> str | None:
-        """The next line of the protocol; None: it did not come. Other lines become notes."""
+        """The next line of the protocol; None if none came. Other lines become notes."""
         while (line := self._waiting()) is None:
             left = until - self._clock()
             if not self.console.wait_data(self._mark, timeout=min(max(left, 0.0), _SLICE)):
@@ -194,7 +194,7 @@ class MonitorSession:
         return line
 
     def _waiting(self) -> str | None:
-        """The next line of the protocol among what was read; None: there is none. Other lines become notes."""
+        """The next line of the protocol in the bytes already read; None if there is none. Other lines become notes."""
         while self._lines:
             line = self._lines.popleft().strip(b"\r\0 ").decode("ascii", "backslashreplace")
             if line.startswith(_MODE):
@@ -212,7 +212,7 @@ class MonitorSession:
         *lines, self._rest = (self._rest + data).split(b"\n")
         self._lines.extend(lines)
         if len(self._rest) > _MOST_LINE:
-            self._rest = b""  # no line of this protocol is that long
+            self._rest = b""  # longer than any line of this protocol
         self._raw += data[: max(0, _MOST_BYTES + 1 - len(self._raw))]
         return len(data)
 

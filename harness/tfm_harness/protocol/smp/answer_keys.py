@@ -1,6 +1,6 @@
-"""The keys that answers of the reference firmware may have (docs/protocol.cddl); others are told, and let through.
+"""The keys that the reference firmware's answers may have (docs/protocol.cddl); others are reported, not refused.
 
-An answer that says more than is documented may say what nobody outside should know.
+An undocumented key may disclose something that nobody outside should know.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _SMALL = 64  # bytes of an answer whose keys are remembered
 def undocumented_keys(group: int, command: int, payload: bytes) -> frozenset[str]:
     """The keys of an answer that its command's documentation does not name, as `group/command: key`.
 
-    A refusal has keys of its own, and no others. What is no CBOR is judged by whoever decodes it.
+    A refusal may have only its own keys. Invalid CBOR gives no keys here; the code that decodes it reports it.
     """
     small = len(payload) <= _SMALL
     return _judged(group, command, payload) if small else _undocumented(group, command, payload)
@@ -67,7 +67,7 @@ def undocumented_keys(group: int, command: int, payload: bytes) -> frozenset[str
 
 @lru_cache(maxsize=1024)
 def _judged(group: int, command: int, payload: bytes) -> frozenset[str]:
-    """The same of a small answer: refusals and acknowledgements come many times."""
+    """The same for a small answer, cached because refusals and acknowledgements come many times."""
     return _undocumented(group, command, payload)
 
 

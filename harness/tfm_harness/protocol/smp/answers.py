@@ -1,7 +1,7 @@
-"""What the reference firmware's answers hold (docs/protocol.md): decoding, checking, value objects.
+"""The reference firmware's answers (docs/protocol.md): decoding, checking, value objects.
 
 Everything here is untrusted: for a missing key, a wrong type or an impossible value the
-product is responsible, and the error names the key. Additional keys are let through.
+product is responsible, and the error names the key. Additional keys are allowed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ P = ParamSpec("P")
 
 
 class Refused(ProductError):
-    """The firmware said no.
+    """The firmware refused a request.
 
     Attributes:
         status: the psa_status_t (negative), or None for a plain SMP error.
@@ -61,13 +61,13 @@ class Refused(ProductError):
 
 
 def status_of(ask: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> int | None:
-    """Ask, and tell what became of it: 0 when it was answered, else the psa_status_t of the refusal.
+    """Call `ask` and return its outcome: 0 when it was answered, else the psa_status_t of the refusal.
 
     Returns:
-        None for the refusal of a plain SMP error, which has no such status.
+        None for a refusal by a plain SMP error, which has no such status.
 
     Raises:
-        InfrastructureError, ProductError: as `ask` raises them, but for `Refused`.
+        InfrastructureError, ProductError: as `ask` raises them, except `Refused`.
     """
     try:
         ask(*args, **kwargs)
@@ -92,7 +92,7 @@ class SampleState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRecord:
-    """A recorded security fault. Addresses as the core reports them; None where it gives none."""
+    """A recorded security fault. Addresses are those that the core reports; None if it reports none."""
 
     type: str
     pc: int
@@ -235,13 +235,13 @@ def _map(value: object, what: str) -> Mapping[str, object]:
 
 
 def answer_code(payload: bytes | None) -> int | str:
-    """What an answer says to a request whose outcome alone counts.
+    """The outcome of a request, from its answer.
 
     Args:
         payload: the answer's CBOR; None: no answer came.
 
     Returns:
-        0, a psa_status_t (negative), an SMP error code, or in words what is wrong with the answer.
+        0, a psa_status_t (negative), an SMP error code, or text that says what is wrong with the answer.
     """
     if payload is None:
         return "no answer"
@@ -319,7 +319,7 @@ def _show(value: object) -> str:
             return f'"{value}"'
         case dict():
             return "{" + ", ".join(f"{_show(k)}: {_show(v)}" for k, v in value.items()) + "}"
-        case list() | tuple() if len(value) > _MOST_ITEMS:  # each exchange is shown, most of them to nobody
+        case list() | tuple() if len(value) > _MOST_ITEMS:  # cut first: every exchange is rendered
             return "[" + ", ".join(_show(v) for v in value[:_MOST_ITEMS]) + f", ... ({len(value)} items)]"
         case list() | tuple():
             return "[" + ", ".join(_show(v) for v in value) + "]"

@@ -24,7 +24,7 @@ PHASES = (
     "signing-end",
     "response-ready",
 )
-"""What the eight ticks beside a result mark (docs/protocol.md, infer, ``ph``)."""
+"""The phases that the eight ticks beside a result mark (docs/protocol.md, infer, ``ph``)."""
 
 
 class SmpDriver(SmpTestCommands, PseudoDriver):
@@ -39,17 +39,17 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
         return tuple(self._exchanges)
 
     def wait_ready(self, *, timeout: float) -> Description:
-        """Wait until the firmware answers after boot; who it is.
+        """Wait until the firmware answers after boot. Returns its description.
 
         Raises:
             InfrastructureError: ``silent``: not one byte came.
-            ProductError: ``boot-hung``: it spoke and did not answer.
+            ProductError: ``boot-hung``: it printed, but did not answer.
         """
         self.wait_echo(timeout=timeout)
         return self.describe()
 
     def describe(self) -> Description:
-        """Who the firmware says it is."""
+        """The firmware's own description of itself."""
         answer, _ = self.ask(Command.DESCRIBE, read=True)
         measurements = {"SPE": field(answer, "speh", bytes), "NSPE": field(answer, "nspe", bytes)}
         named = {feature.value: feature for feature in Feature}
@@ -90,9 +90,9 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
             nonce: 8 to 64 bytes that the result must hold.
             source: sensor window or `data` (one input tensor's bytes).
             data: the input for `Source.HOST`.
-            model: a name; the device refuses when another model is active.
-            model_id: the id itself (32 bytes), in place of a name.
-            encrypted: the message shall be a COSE_Encrypt0 around the signed result.
+            model: the model's name; the device refuses if another model is active.
+            model_id: the model's id (32 bytes), instead of a name.
+            encrypted: ask for a COSE_Encrypt0 around the signed result.
         """
         nonce = fresh_nonce() if nonce is None else nonce
         arguments: dict[str, object] = {"nonce": nonce, "src": int(source)}

@@ -1,4 +1,4 @@
-"""Asking the reference firmware: one method a request, each exchange kept decoded for reports."""
+"""Requests to the reference firmware: one method for each request. Each exchange is kept decoded for reports."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class SmpCore:
         timeout: float | None = None,
         safe: bool | None = None,
     ) -> tuple[Mapping[str, object], Answer]:
-        """One request of group 64; the answer's map and the raw exchange.
+        """Send one request of group 64. Returns the answer's map and the raw exchange.
 
         An input of the model (`in`) that is larger than a message is uploaded first, as `input_argument` does it.
 
         Raises:
-            Refused: the firmware said no.
+            Refused: the firmware refused the request.
             InfrastructureError, ProductError: see `SmpLink.request`.
         """
         arguments = dict(arguments or {})
@@ -107,11 +107,11 @@ class SmpCore:
         return self._exchange(request, arguments, timeout)
 
     def input_argument(self, data: bytes) -> dict[str, object]:
-        """What stands for this input in a request; one that is larger than a message is uploaded first, in parts.
+        """The request's argument for this input; an input that is larger than a message is uploaded first, in parts.
 
         Raises:
-            Refused: the firmware takes no inputs in parts (feature `input-upload`), or none that large.
-            ProductError: it asks for another part than the next.
+            Refused: the firmware does not take inputs in parts (feature `input-upload`), or none of this size.
+            ProductError: it asks for another part than the next one.
         """
         if len(data) <= INPUT_ROOM:
             return {"in": data}
@@ -133,7 +133,7 @@ class SmpCore:
         return {"up": len(data)}
 
     def echo(self, text: str, *, timeout: float | None = None, attempts: int | None = None) -> str:
-        """OS group echo."""
+        """Send an echo (OS group). Returns the text that came back."""
         arguments = {"d": text}
         request = Request(
             op=Op.WRITE, group=GROUP_OS, command=OsCommand.ECHO, payload=cbor.encode(arguments), safe=True, name="echo"
@@ -142,7 +142,7 @@ class SmpCore:
         return field(answer, "r", str)
 
     def is_silent(self, seconds: float) -> bool:
-        """Whether an echo stays without an answer for that long; such silence is meant and counts as no loss."""
+        """Whether an echo stays unanswered for that long. The silence is expected and does not count as a loss."""
         lost_before = self.stats.lost
         try:
             self.echo("anyone?", timeout=seconds, attempts=1)
@@ -154,7 +154,7 @@ class SmpCore:
         return False
 
     def parameters(self) -> tuple[int, int]:
-        """OS group MCUmgr parameters: buffer size in bytes, number of buffers."""
+        """Ask for the MCUmgr parameters (OS group): buffer size in bytes, number of buffers."""
         request = Request(
             op=Op.READ,
             group=GROUP_OS,
@@ -167,7 +167,7 @@ class SmpCore:
         return field(answer, "buf_size", int), field(answer, "buf_count", int)
 
     def request_reset(self) -> Mark:
-        """OS group reset: answers first, then resets warm. Returns the console mark before it."""
+        """Ask for a reset (OS group): the firmware answers, then resets warm. Returns the mark before that."""
         mark = self.console.mark()
         request = Request(
             op=Op.WRITE, group=GROUP_OS, command=OsCommand.RESET, payload=cbor.encode({}), safe=False, name="reset"
@@ -180,7 +180,7 @@ class SmpCore:
 
         Raises:
             InfrastructureError: ``silent`` when not one byte came on this console.
-            ProductError: ``boot-hung`` when it spoke and then did not answer.
+            ProductError: ``boot-hung`` when it printed, but did not answer.
         """
         mark = self.console.mark()
         spoke_before = self.console.received
@@ -194,7 +194,7 @@ class SmpCore:
                 if error.kind not in {"smp-timeout", "smp-corrupt"}:
                     raise
             else:
-                self.stats.lost = lost_before  # asking before it listens loses nothing
+                self.stats.lost = lost_before  # requests before the firmware listens do not count as lost
                 return
         if self.console.received == 0 and spoke_before == 0:
             raise InfrastructureError(

@@ -2,7 +2,7 @@
 
 Source: TF-M, ``interface/include/tfm_crypto_defs.h`` and ``interface/src/tfm_crypto_api.c`` of the releases named. The
 first input vector of each call is ``struct tfm_crypto_pack_iovec``; its layout and the numbers of the functions have
-changed from release to release, and no call tells which one a firmware has. A known answer does.
+changed from release to release, and no call reports which layout a firmware has. A call with a known answer shows it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class CryptoForm:
             key: the key's id.
             alg: psa_algorithm_t.
             operation: the handle of an operation in several parts.
-            nonce: of an AEAD, at most 16 bytes.
+            nonce: for an AEAD, at most 16 bytes.
 
         Raises:
             ValueError: the nonce is too long.

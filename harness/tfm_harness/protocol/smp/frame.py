@@ -5,10 +5,10 @@ with its length plus 2 (16 bit, big endian), followed by a CRC-16/XMODEM of the 
 encoded and cut into lines of at most 127 bytes; the first line starts with 06 09, the next ones
 with 04 14, each ends in LF.
 
-The decoder is strict because everything it reads is untrusted: lengths are checked before
-anything is kept, base64 must be canonical, and what is not a frame is a log line and kept as
-one. (PyPI's `smp` is the oracle in the tests; its decoder takes one line at a time, accepts
-characters that are not base64 and packets longer than announced, and importing it costs 150 ms.)
+The decoder is strict because everything it reads is untrusted: lengths are checked before anything is kept, base64 must
+be canonical, and bytes outside of frames are kept as log lines. (PyPI's `smp` is the oracle in the tests; its decoder
+takes one line at a time, accepts characters that are not base64 and packets longer than announced, and importing it
+costs 150 ms.)
 
 Pure: bytes in, items out.
 """
@@ -36,7 +36,7 @@ MAX_LINE = 127
 MAX_PACKET = 4096
 """Largest SMP packet either way, header included (docs/protocol.md)."""
 MAX_LOG_LINE = 4096
-"""A text line longer than this is handed out in pieces."""
+"""A longer text line is returned in pieces."""
 
 START = b"\x06\x09"
 CONTINUE = b"\x04\x14"
@@ -45,7 +45,7 @@ _CHUNK = (MAX_LINE - 3) // 4 * 4  # whole base64 groups in a line
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A whole SMP packet whose length and CRC held. Offsets are those of the byte stream."""
+    """A complete SMP packet with the right length and CRC. Offsets are those of the byte stream."""
 
     data: bytes
     start: int
@@ -62,7 +62,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class BadFrame:
-    """Bytes that began like a frame and were none.
+    """Bytes that began like a frame but were not one.
 
     `kind`: ``crc``, ``base64``, ``length``, ``oversized``, ``unfinished`` or ``orphan``.
     """
@@ -101,18 +101,18 @@ class FrameDecoder:
         self._line = bytearray()
         self._offset = offset  # of the byte after `_line`
         self._max = max_packet
-        self._body: bytearray | None = None  # of the frame being put together
+        self._body: bytearray | None = None  # of the frame that is being assembled
         self._start = 0
         self._expect = 0
 
     @property
     def offset(self) -> int:
-        """How far the stream has been read."""
+        """The stream's offset up to which it was read."""
         return self._offset
 
     @property
     def pending(self) -> bytes:
-        """Bytes of a line that has not ended yet."""
+        """The bytes of an unfinished line."""
         return bytes(self._line)
 
     @property
@@ -126,7 +126,7 @@ class FrameDecoder:
         while at < len(data):
             end = data.find(b"\n", at)
             stop = len(data) if end < 0 else end + 1
-            # Never keep more than one longest line, however the peer chatters.
+            # Never keep more than one longest line, however much the peer sends.
             stop = min(stop, at + MAX_LOG_LINE + 2 - len(self._line))
             line = data[at:stop]
             self._offset += stop - at
@@ -143,14 +143,14 @@ class FrameDecoder:
                 yield LogLine(line.rstrip(b"\r\n"), self._offset - len(line))
 
     def _take(self, line: bytes, start: int) -> Iterator[Item]:
-        """A line with a marker of frames."""
+        """Process a line that contains a frame marker."""
         marker = line[:2]
         if marker == START:
             yield from self._begin(line, start)
         elif marker == CONTINUE:
             yield from self._continue(line, start)
         else:
-            # Text that a reset or a crash cut off stands before the frame.
+            # Before the frame stands text that a reset or a crash cut off.
             cut = line.index(START)
             yield LogLine(line[:cut].rstrip(b"\r\n"), start)
             yield from self._begin(line[cut:], start + cut)
@@ -210,7 +210,7 @@ class FrameDecoder:
 
     @staticmethod
     def _base64(line: bytes) -> bytes | str:
-        """The decoded content of a frame line, or what is wrong with it."""
+        """The decoded content of a frame line, or text that says what is wrong with it."""
         if len(line) > MAX_LINE + 1:  # a CR before the LF is tolerated
             return f"a frame line of {len(line)} bytes, at most {MAX_LINE} allowed"
         try:

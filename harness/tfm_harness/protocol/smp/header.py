@@ -25,7 +25,7 @@ __all__ = [
 HEADER = struct.Struct(">BBHHBB")
 """The header of an SMP packet, 8 bytes: operation and version, flags, length, group, sequence number, command."""
 RAW_SEQUENCE = 0xFF
-"""Of messages that tests make by hand: no request of the link has it, so no answer to one is taken for the other's."""
+"""The sequence number of messages that tests make by hand; requests of the link never use it."""
 GROUP_OS = 0
 """MCUmgr's group of the operating system: echo, reset, parameters."""
 GROUP_INFERENCE = 64

@@ -1,4 +1,4 @@
-"""One SMP conversation over a console: requests out, the matching answers back, nothing guessed.
+"""One SMP conversation over a console: it sends requests and returns the matching answers.
 
 An answer is taken only when its frame, header and sequence number are right. Everything else is
 counted, and the counts tell who can be responsible:
@@ -31,7 +31,7 @@ __all__ = ["SmpLink"]
 
 _SLICE = 0.25  # seconds between looks at the board while an answer is awaited
 _LOG_LINES = 500
-_MOST_UNDOCUMENTED = 64  # keys that are kept to be told; one answer may add as many as it holds
+_MOST_UNDOCUMENTED = 64  # most keys kept for the report; a single answer may exceed it
 _DRAIN_LIMIT = 10.0  # seconds after which unsolicited frames are a flood
 
 
@@ -69,7 +69,7 @@ class SmpLink:
         self._mark = console.mark()
         self._decoder = FrameDecoder(offset=self._mark.offset)
         self._items: deque[Packet | BadFrame] = deque()  # decoded, not judged yet
-        self._given_up: deque[int] = deque(maxlen=128)  # sequence numbers whose answers may still come
+        self._given_up: deque[int] = deque(maxlen=128)  # sequence numbers of requests whose answers may still come
         self._done: deque[int] = deque(maxlen=128)
         self._forgives = False
 
@@ -77,8 +77,8 @@ class SmpLink:
     def forgiving(self) -> Iterator[None]:
         """In this block an answer to no open request is counted as stale and ignored.
 
-        For the first request after a reset, or after raw frames: what was sent before is still in the line, and
-        its answers come before this request's.
+        It is meant for the first request after a reset or after raw frames: earlier requests may still be under way,
+        and their answers come before this request's answer.
         """
         before, self._forgives = self._forgives, True
         try:
@@ -87,7 +87,7 @@ class SmpLink:
             self._forgives = before
 
     def restart(self, mark: Mark | None = None) -> None:
-        """Forget half a frame and what was outstanding: the device has been reset at `mark` (default: now)."""
+        """Drop an unfinished frame and the open requests: the device was reset at `mark` (default: now)."""
         self._mark = mark or self.console.mark()
         self._decoder = FrameDecoder(offset=self._mark.offset)
         self._items.clear()
@@ -133,11 +133,11 @@ class SmpLink:
         raise HarnessBug("a request ended without an answer and without an error", kind="smp-loop")
 
     def burst(self, requests: Sequence[Request], *, timeout: float) -> list[bytes | None]:
-        """Send all at once and gather the answers' CBOR in order; None where none came.
+        """Send all requests at once. Returns the answers' CBOR in order, None for each that did not come.
 
-        At most 64 (a sequence number must not come round). Waits until all are there, or no awaited answer has come
-        for `timeout` seconds: a slow host makes each of them slow, and their sum is no measure of the device. So it
-        ends after `timeout` times the number of requests at the latest. Nothing is repeated.
+        At most 64 requests, so that no sequence number repeats. It waits until all answers have come, or until none has
+        come for `timeout` seconds, because a slow host delays each answer. So it ends after `timeout` times the number
+        of requests at the latest. No request is repeated.
         """
         if len(requests) > 64:
             raise ValueError("at most 64 requests in a burst")
@@ -174,14 +174,14 @@ class SmpLink:
         return [answers.get(sequence) for sequence in order]
 
     def send_raw(self, data: bytes) -> None:
-        """Send bytes as they are (robustness tests); answers to them count as unsolicited unless drained."""
+        """Send bytes unchanged (for robustness tests). Answers to them count as unsolicited unless drained."""
         self.console.write(data)
 
     def answers_to(self, data: bytes, behind: Request, *, timeout: float) -> list[Packet | BadFrame]:
-        """Send bytes as they are and a request behind them: all frames that came before that one's answer, unjudged.
+        """Send bytes unchanged and then a request. Returns all frames that came before its answer, unjudged.
 
-        A device answers in order, so what has not come by then does not come. Waiting for silence instead would take
-        a stall of the host for the end.
+        A device answers in order, so no further answers to the bytes can come later. Waiting for silence instead would
+        be wrong when the host stalls.
 
         Raises:
             InfrastructureError, ProductError: ``smp-timeout``, as `request`.
@@ -208,9 +208,9 @@ class SmpLink:
         return header.sequence == sequence and not header.mismatch(request, len(item.data) - HEADER.size)
 
     def drain(self, *, quiet: float, limit: float = _DRAIN_LIMIT) -> list[Packet | BadFrame]:
-        """Read until no frame has come for `quiet` seconds; frames found are handed over unjudged.
+        """Read until no frame has come for `quiet` seconds. Returns the frames unjudged.
 
-        Log text between frames is kept, and does not make the waiting longer.
+        Log text between frames is kept, and does not extend the wait.
 
         Raises:
             ProductError: ``smp-flood``: frames still came after `limit` seconds.
@@ -239,29 +239,29 @@ class SmpLink:
         self._sequence = (self._sequence + 1) % RAW_SEQUENCE
         sequence = self._sequence
         for past in (self._given_up, self._done):
-            while sequence in past:  # the number comes round: it now means this request
+            while sequence in past:  # the sequence number is used again: it now means this request
                 past.remove(sequence)
         packed = Header.pack(request.op, request.group, request.command, sequence, len(request.payload))
         self.stats.sent += 1
         return sequence, Header.unpack(packed), encode_frame(packed + request.payload)
 
     def settle(self) -> None:
-        """Judge what has come unsolicited since the last answer, without waiting.
+        """Judge unsolicited frames that came since the last answer, without waiting.
 
         Raises:
             ProductError: an answer that came twice or belongs to nothing.
         """
-        end = self.console.mark().offset  # what comes while this looks is for the next look
+        end = self.console.mark().offset  # later bytes are left for the next call
         while self._mark.offset < end or self._items:
             self._take(self.console.read_from(self._mark))
             while self._items:
                 self._judge(self._items.popleft(), {})
 
     def _await(self, waiting: dict[int, Header], deadline: Deadline) -> Packet | None:
-        """The next packet that answers one of `waiting`; None when the time is over.
+        """Wait for the next packet that answers one of `waiting`; None when the time is over.
 
         Raises:
-            _Damaged: a frame that came instead could not be read.
+            _Damaged: a frame came that could not be read.
         """
         for item in self._arriving(deadline):
             packet = self._judge(item, waiting)
@@ -270,13 +270,13 @@ class SmpLink:
         return None
 
     def _arriving(self, deadline: Deadline) -> Iterator[Packet | BadFrame]:
-        """Frames as they come, until the time is over and one last look was taken; looks at the board between."""
+        """Frames as they come, until the time is over and the console was read once more. Checks the board, too."""
         last_look = False
         while True:
             while self._items:
                 yield self._items.popleft()
             if last_look:
-                return  # also when the firmware chatters without end
+                return  # also if the firmware prints without end
             last_look = deadline.passed
             chunk = self.console.read_from(self._mark)
             self._take(chunk)
@@ -293,7 +293,7 @@ class SmpLink:
                 self._items.append(item)
 
     def _judge(self, item: Packet | BadFrame, waiting: dict[int, Header]) -> Packet | None:
-        """Whether `item` answers one of `waiting`. Late answers are counted; what must not be is raised."""
+        """Whether `item` answers one of `waiting`. Late answers are counted; wrong frames raise an error."""
         if isinstance(item, BadFrame):
             self.stats.bad[item.kind] = self.stats.bad.get(item.kind, 0) + 1
             if item.kind == "oversized":
@@ -308,7 +308,7 @@ class SmpLink:
                 raise self._torn(item)
             if waiting and not self.console.lossless:
                 raise _Damaged(item)
-            return None  # what a reset cut off: the answer may still come
+            return None  # a reset cut this frame off: the answer may still come
         try:
             header = Header.unpack(item.data)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""What is kept of an SMP link: what was asked, what came, and how often it was damaged."""
+"""Records of an SMP link: requests, answers, and counts of damage."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class LinkStats:
     retries: int = 0
     lost: int = 0
     late: int = 0
-    stale: int = 0  # answers to what was sent before a reset, or raw: expected, and passed over
+    stale: int = 0  # answers to frames sent before a reset, or raw: expected and ignored
     bad: dict[str, int] = field(default_factory=dict)  # by `BadFrame.kind`
     log_lines: int = 0
     flagged: int = 0  # answers whose header has flags, which are reserved
-    undocumented: set[str] = field(default_factory=set)  # keys of answers that no document names: the first ones
+    undocumented: set[str] = field(default_factory=set)  # the first undocumented keys of answers
     busy: float = 0.0  # seconds from a request's first byte to its answer's last
 
     @property

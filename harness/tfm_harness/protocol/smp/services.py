@@ -22,13 +22,13 @@ def run_request(
 ) -> bytes:
     """The request of a signed inference (inference service, message type 3; docs/protocol.md, "Services").
 
-    Nothing is checked: wrong requests are wanted as well.
+    The values are not checked, because tests also send wrong requests.
 
     Args:
-        source: where the input comes from, a `Source` where it is right.
+        source: where the input comes from; a right value is a `Source`.
         nonce: at most 64 bytes.
         nonce_length: how many of them count.
-        expects: 1 where only the model of the id `model` will do.
+        expects: 1 if only the model with the id `model` may run.
         model: an id, at most 32 bytes.
     """
     return _RUN.pack(source, nonce_length, nonce, expects, model)

@@ -1,4 +1,4 @@
-"""What a laboratory asks of the reference firmware: probes, batches, latency runs, traces, models."""
+"""Test commands of the reference firmware: probes, batches, latency runs, traces, models."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ TRACE_LIFECYCLE = 0x1000
 _PROBES_AT_A_TIME = 32
 _BATCH_ROOM = 3072  # bytes of one answer or request that tensors may fill: 4096 less header, CBOR and names
 _MOST_OUTPUT = 4 << 20  # bytes of an operator's output: 2^20 elements, the protocol's limit, of 4 bytes
-_OUTPUT_PIECE = 2048  # bytes of it that an answer should hold
-_SMALLEST_PIECE = 64  # bytes of it that an answer holds, but for the last one
+_OUTPUT_PIECE = 2048  # bytes of the output that an answer should hold
+_SMALLEST_PIECE = 64  # bytes of the output that each answer but the last must hold
 _SECONDS_PER_INFERENCE = 2.0  # generous: a keyword model on a busy emulator takes a tenth of that
 
 
@@ -55,7 +55,7 @@ class SmpTestCommands(SmpCore):
         )
 
     def probe(self, address: int, size: int = 4, *, write: int | None = None) -> Probe:
-        """Let the non-secure side read (or write `write` to) an address; `size` 1, 2 or 4 bytes."""
+        """Let the non-secure side read an address, or write `write` to it; `size` is 1, 2 or 4 bytes."""
         arguments: dict[str, object] = {"op": 0 if write is None else 1, "addr": address, "size": size}
         if write is not None:
             arguments["val"] = write
@@ -63,12 +63,12 @@ class SmpTestCommands(SmpCore):
         return Probe.parse(answer)
 
     def probe_many(self, addresses: Sequence[int], size: int = 4) -> list[Probe]:
-        """Read `size` bytes at each address, many requests at a time; an answer that was lost is asked for again."""
+        """Read `size` bytes at each address, many requests at a time; a lost answer is requested again."""
         questions = [{"op": 0, "addr": address, "size": size} for address in addresses]
         return [Probe.parse(answer) for answer in self._answers(Command.PROBE, questions)]
 
     def peek(self, address: int, size: int) -> bytes:
-        """Bytes that the non-secure side can read, word by word; `address` and `size` are multiples of 4.
+        """Read bytes as the non-secure side, word by word; `address` and `size` are multiples of 4.
 
         Raises:
             ProductError: ``probe-fault``: the non-secure side may not read there.
@@ -90,10 +90,10 @@ class SmpTestCommands(SmpCore):
         )
 
     def _answers(self, command: Command, questions: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
-        """Ask many questions close together; what a real line lost is asked again, alone.
+        """Send many requests close together; a request that a real line lost is sent again, alone.
 
         Raises:
-            Refused: as soon as one of them is refused.
+            Refused: one of them is refused; the rest is not judged.
             ProductError: ``smp-timeout``: an answer is missing on a console that loses nothing.
         """
         found: list[Mapping[str, object]] = []
@@ -123,7 +123,7 @@ class SmpTestCommands(SmpCore):
     def psa_call(
         self, handle: int, kind: int, inputs: Sequence[tuple[int, int]], outputs: Sequence[tuple[int, int]]
     ) -> int:
-        """Let the non-secure side pass raw vectors (address, length) to `psa_call`; the psa_status_t."""
+        """Let the non-secure side pass raw vectors (address, length) to `psa_call`. Returns the psa_status_t."""
         answer, _ = self.ask(Command.PSA_CALL, _call(handle, kind, inputs, outputs))
         return signed(answer, "st")
 
@@ -137,7 +137,7 @@ class SmpTestCommands(SmpCore):
         in_array: int | None = None,
         out_array: int | None = None,
     ) -> int:
-        """As `psa_call`, with the arrays of vectors at these addresses; `inputs` and `outputs` then only count them."""
+        """As `psa_call`, with the arrays of vectors at these addresses; `inputs` and `outputs` are their lengths."""
         arguments = _call(handle, kind, inputs, outputs)
         arguments |= {} if in_array is None else {"ia": in_array}
         arguments |= {} if out_array is None else {"oa": out_array}
@@ -145,7 +145,7 @@ class SmpTestCommands(SmpCore):
         return signed(answer, "st")
 
     def psa_call_many(self, calls: Sequence[PsaCall]) -> list[int]:
-        """Many raw calls (handle, type, inputs, outputs) close together; each one's psa_status_t."""
+        """Make many raw calls (handle, type, inputs, outputs) close together. Returns the psa_status_t of each."""
         return [signed(answer, "st") for answer in self._answers(Command.PSA_CALL, [_call(*call) for call in calls])]
 
     def psa_call_timed(self, call: PsaCall, count: int = 1, *, step: int = 0) -> tuple[int, tuple[int, ...]]:
@@ -154,12 +154,12 @@ class SmpTestCommands(SmpCore):
         Args:
             call: handle, type, inputs, outputs.
             count: how many calls.
-            step: bytes by which the address of the first input moves on from call to call.
+            step: bytes that are added to the address of the first input after each call.
 
         Returns:
             The psa_status_t of the last call, and the ticks of the device's counter that each call took.
 
-        Fewer times than calls: the status changed with the last of them.
+        If there are fewer times than calls, the status changed with the last timed call.
 
         Raises:
             ProductError: no time, or more times than calls.
@@ -243,8 +243,8 @@ class SmpTestCommands(SmpCore):
         """The whole output tensor of one op for one input.
 
         Raises:
-            ProductError: ``smp-answer``: the device gives another length than it says, says one that no tensor has,
-                or gives pieces so small that they would not end.
+            ProductError: ``smp-answer``: the device gives another length than it announces, announces one that no
+                tensor has, or gives pieces so small that the transfer would not end.
         """
         output, said = b"", 0
         given = self.input_argument(data)
@@ -279,16 +279,16 @@ class SmpTestCommands(SmpCore):
         return items(answer, "models", ModelInfo.parse)
 
     def select_model(self, name: str) -> bytes:
-        """Make the valid image of that name active; its model id (SHA-256)."""
+        """Activate the valid image of that name. Returns its model id (SHA-256)."""
         answer, _ = self.ask(Command.MODEL_SELECT, {"name": name}, safe=True)
         return field(answer, "mid", bytes)
 
     def upload_model(self, image: bytes, *, progress: Callable[[int, int], None] | None = None) -> bytes:
-        """Upload a model image into the update bank, not activating it; its SHA-256.
+        """Upload a model image into the update bank without activating it. Returns its SHA-256.
 
         Raises:
-            ProductError: ``upload-offset``: the firmware asks for an offset that makes no progress, or so little that
-                the upload would not end.
+            ProductError: ``upload-offset``: the firmware asks for an offset that makes no progress, or too little to
+                end the upload.
         """
         digest = hashlib.sha256(image).digest()
         offset = 0
@@ -312,7 +312,7 @@ class SmpTestCommands(SmpCore):
         return digest
 
     def activate_model(self, digest: bytes) -> bytes:
-        """Verify and activate what was uploaded with that SHA-256; the model id.
+        """Verify and activate the uploaded image with that SHA-256. Returns the model id.
 
         Raises:
             Refused: -149 signature or hash, -133 rollback, -135 format, -140 nothing with that digest.
@@ -321,18 +321,18 @@ class SmpTestCommands(SmpCore):
         return field(answer, "mid", bytes)
 
     def ps_set(self, uid: int, data: bytes, *, flags: int = 0) -> None:
-        """Store `data` under `uid` in PSA Protected Storage; flag 1: for good.
+        """Store `data` under `uid` in PSA Protected Storage; flag 1 makes it permanent (write once).
 
         Raises:
-            Refused: -133 stored for good before, -134 a flag, -142 no room, or too long.
+            Refused: -133 stored permanently before, -134 unknown flag, -142 no room, or too long.
         """
         self.ask(Command.PS_SET, {"uid": uid, "data": data, **({"fl": flags} if flags else {})})
 
     def ps_get(self, uid: int, *, offset: int = 0) -> StoredObject:
-        """What is stored under `uid`, from byte `offset` on.
+        """Read the object stored under `uid`, from byte `offset` on.
 
         Raises:
-            Refused: -140 nothing, -149 not what this device stored there last, -135 an offset behind its end.
+            Refused: -140 no object, -149 not the object that this device stored last, -135 offset beyond its end.
         """
         answer, _ = self.ask(Command.PS_GET, {"uid": uid, **({"off": offset} if offset else {})}, read=True)
         return StoredObject(
@@ -340,7 +340,7 @@ class SmpTestCommands(SmpCore):
         )
 
     def ps_remove(self, uid: int) -> None:
-        """Remove what is stored under `uid`. Raises as `ps_get`, and -133 where it was stored for good."""
+        """Remove the object stored under `uid`. Raises as `ps_get`, and -133 if it was stored permanently."""
         self.ask(Command.PS_REMOVE, {"uid": uid})
 
     def device_stats(self) -> DeviceStats:

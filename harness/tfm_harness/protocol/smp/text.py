@@ -1,4 +1,4 @@
-"""What a console printed for people, apart from the frames that share its UART."""
+"""Log text of a console, without the frames that share its UART."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WIDTH = 160
 
 
 def log_tail(console: Console, lines: int) -> str:
-    """The last log lines of a console; frames, which stand decoded elsewhere, are left out."""
+    """The last log lines of a console, without frames, which reports show decoded."""
     begin = max(0, console.received - _TAIL_BYTES)
     data = console.read_from(Mark(begin), limit=_TAIL_BYTES)
     if begin and b"\n" in data:

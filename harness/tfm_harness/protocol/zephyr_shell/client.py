@@ -30,15 +30,15 @@ _RANGE = 360  # degrees the firmware takes: 0 to 359
 class ZephyrShellDriver(PseudoDriver):
     """Speaks the shell commands ``infer``, ``keys`` and ``info``.
 
-    This firmware binds no nonce into its results and gives out no PSA attestation token, only one
-    of its own (`app_token`).
+    This firmware puts no nonce into its results and has no PSA attestation token, only a token of its own
+    (`app_token`).
 
     Args:
         console: UART0, shared by both worlds.
         timeout: seconds for one command.
         watch: called while waiting; raises when the board is known to be dead.
         prompt: the shell's prompt, with its trailing blank.
-        quiet: seconds without a byte after which a prompt is the last one.
+        quiet: seconds without a byte after which a prompt counts as the last one.
         clock: monotonic seconds.
     """
 
@@ -77,15 +77,15 @@ class ZephyrShellDriver(PseudoDriver):
         return tuple(self._exchanges)
 
     def notes(self) -> list[ShellLine]:
-        """Log, secure and boot lines that came since the last call, classified: evidence for reports."""
+        """Log, secure and boot lines that came since the last call, classified, for reports."""
         return self.session.take_notes()
 
     def wait_ready(self, *, timeout: float) -> Description:
-        """Wait for the shell, through a boot if need be; who the firmware is.
+        """Wait for the shell, also during a boot. Returns the firmware's description.
 
         Raises:
             InfrastructureError: ``silent``: not one byte came.
-            ProductError: ``boot-hung``: it spoke, and no shell answered; ``device-reset``: it boots again and again.
+            ProductError: ``boot-hung``: it printed, but no shell answered; ``device-reset``: it boots again and again.
         """
         deadline = self._clock() + timeout
         while True:
@@ -93,23 +93,22 @@ class ZephyrShellDriver(PseudoDriver):
             try:
                 return self.describe()
             except ProductError as error:
-                # A prompt shows several times before the boot's last line: one of those was taken for the last.
+                # A prompt appears several times before the boot's last line: an earlier one was taken for the last.
                 if error.kind != "device-reset" or self._clock() >= deadline:
                     raise
 
     def reboot(self, *, timeout: float = 20.0) -> Description:
-        """``kernel reboot cold``, then wait for the shell.
+        """Send ``kernel reboot cold``, then wait for the shell.
 
         Raises:
-            InfrastructureError, ProductError: ``no-reset``: it went on as if nothing had been asked; else as
-                `wait_ready`.
+            InfrastructureError, ProductError: ``no-reset``: the firmware did not reset; else as `wait_ready`.
         """
         with self.expecting():
             self.session.restart("kernel reboot cold", timeout)
             return self.wait_ready(timeout=timeout)
 
     def describe(self) -> Description:
-        """Version, UUID and models, as the firmware says them."""
+        """Version, UUID and models, as the firmware reports them."""
         version = parse.single_line(self._ask("info version"), r"[\w.+-]+")
         uuid = parse.single_line(self._ask("info uuid"), r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
         entries = parse.models(self._ask("infer model"))
@@ -134,13 +133,13 @@ class ZephyrShellDriver(PseudoDriver):
         """One signed inference.
 
         Args:
-            nonce: must be None: this firmware binds none.
+            nonce: must be None: this firmware puts none into its results.
             source: `Source.HOST` only.
             data: the input in degrees, one little-endian float32, 0 to 359.
             model: ``tflm_sine`` (default) or ``utvm_sine``.
 
         Raises:
-            ConfigError: ``feature-missing``: what is asked is not among `features`.
+            ConfigError: ``feature-missing``: the request needs a feature that is not in `features`.
         """
         if nonce is not None:
             raise _missing("a nonce in results (nonce)")
@@ -156,7 +155,7 @@ class ZephyrShellDriver(PseudoDriver):
         )
 
     def any_input(self) -> bytes:
-        """45 degrees."""
+        """The input of 45 degrees."""
         return struct.pack("<f", 45.0)
 
     def infer_values(
@@ -167,12 +166,12 @@ class ZephyrShellDriver(PseudoDriver):
         return found
 
     def attest(self, challenge: bytes) -> bytes:
-        """This firmware gives out no PSA token. Raises `ConfigError` ``feature-missing``."""
+        """Raise `ConfigError` ``feature-missing``: this firmware has no PSA token."""
         del challenge
         raise _missing("a PSA attestation token (psa-token)")
 
     def app_token(self) -> bytes:
-        """The firmware's own application attestation token, a COSE_Sign1 message. It binds no challenge."""
+        """The firmware's own application attestation token, a COSE_Sign1 message. It contains no challenge."""
         lines = self._ask("infer token")
         found = parse.hexdumps(lines[1:]) if lines[:1] == ("AAT token:",) else []
         if len(found) != 1:
@@ -199,7 +198,7 @@ class ZephyrShellDriver(PseudoDriver):
         return {int(row[1], 16): (row[0], row[2]) for row in parse.table(self._ask("keys status")) if len(row) == 3}
 
     def run(self, line: str, *, timeout: float | None = None) -> tuple[str, ...]:
-        """Any shell command's reply lines; refusals are not interpreted."""
+        """Send any shell command. Returns its reply lines; refusals are not interpreted."""
         return self._send(line, timeout=timeout).lines
 
     # ---- inside
@@ -220,7 +219,7 @@ class ZephyrShellDriver(PseudoDriver):
         reply = self._send(
             command,
             timeout=self.timeout + 0.2 * number,
-            most_lines=max(20_000, 32 * number),  # an inference takes some 12 lines
+            most_lines=max(20_000, 32 * number),  # an inference prints some 12 lines
             complete=lambda lines: parse.inference_ends(lines) >= number or parse.is_refused(lines),
         )
         parse.raise_if_refused(command, reply.lines)
@@ -261,7 +260,7 @@ class ZephyrShellDriver(PseudoDriver):
 
 
 def _decimal(value: float) -> str:
-    """The shortest decimal text that reads back as the same float32, without an exponent: the shell's form of a number.
+    """The shortest decimal text without an exponent that reads back as the same float32; the shell takes this form.
 
     Raises:
         ConfigError: ``bad-input``: not a finite float32.

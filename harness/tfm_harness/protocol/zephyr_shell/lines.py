@@ -1,7 +1,7 @@
-"""What each line on a Zephyr shell's UART is: echo, reply, log, secure side, boot.
+"""Classifies the lines on a Zephyr shell's UART: echo, reply, log, secure side, boot.
 
-UART0 of that firmware is shared: the shell's replies, its deferred logs and the secure side's own
-lines stand between each other. Pure: rendered lines in, classified lines out.
+UART0 of that firmware is shared: the shell's replies, its deferred logs and the secure side's own lines are mixed.
+Pure: rendered lines in, classified lines out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["SECURE_INSERT", "LineKind", "LineSorter", "ShellLine"]
 _SERVICES = r"(?:TFLM SERVICE|UTVM SERVICE|HUK DERIV SERV|NV PS COUNTERS)"
 
 SECURE_INSERT = re.compile(rf"\[{_SERVICES}\] ")
-"""Where a secure line begins that was printed into the middle of another line (it ends in a bare LF)."""
+"""The beginning of a secure line that was printed into the middle of another line (it ends in a bare LF)."""
 
 _LOG = re.compile(
     r"\[(?P<stamp>\d\d:\d\d:\d\d\.\d{3},\d{3})\] <(?P<level>err|wrn|inf|dbg)> (?P<source>[^\s:]+): (?P<text>.*)"
@@ -26,7 +26,7 @@ _DROPPED = re.compile(r"--- \d+ messages? dropped ---")
 _SECURE = re.compile(rf"\[(?P<source>{_SERVICES})\] (?P<level><err> )?(?P<text>.*)")
 _SPM = re.compile(r"\[(?P<level>INF|WRN|ERR|DBG|VRB)\].*")
 
-# Any of these means that the device has started; a fault there prints nothing of its own.
+# Any of these means that the device has started; a fault at that point prints no other line.
 _BOOT = tuple(
     re.compile(pattern)
     for pattern in (
@@ -45,20 +45,20 @@ _BOOT = tuple(
 
 
 class LineKind(enum.StrEnum):
-    """What a line is."""
+    """Kinds of lines."""
 
     ECHO = "echo"  # the shell's echo of the command that was sent
     REPLY = "reply"
     LOG = "log"  # the non-secure side's log
     SECURE = "secure"  # the secure side's log
     BOOT = "boot"
-    BLANK_PROMPT = "prompt"  # a prompt with nothing behind it
-    STRAY_ECHO = "stray-echo"  # a prompt with something behind it that was not sent
+    BLANK_PROMPT = "prompt"  # a prompt with nothing after it
+    STRAY_ECHO = "stray-echo"  # a prompt followed by text that was not sent
 
 
 @dataclass(frozen=True, slots=True)
 class ShellLine:
-    """One classified line. `level` is ``err``, ``wrn``, ``inf`` or ``dbg`` where the line says it."""
+    """One classified line. `level` is ``err``, ``wrn``, ``inf`` or ``dbg`` if the line has one."""
 
     kind: LineKind
     text: str
@@ -119,5 +119,5 @@ class LineSorter:
         return ShellLine(LineKind.REPLY, text)
 
     def _may_precede(self, before: str, sent: str | None, *, prompted: bool) -> bool:
-        """A log line stands alone; where VT100 commands are off, it may follow a half-typed command."""
+        """Whether `before` may come before a log line: nothing, or a half-typed command if VT100 commands are off."""
         return not before or (prompted and sent is not None and sent.startswith(before))

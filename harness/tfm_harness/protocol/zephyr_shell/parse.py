@@ -1,7 +1,7 @@
-"""What the replies of Linaro's zephyr_secure_inference say. Pure: reply lines in, values out.
+"""Parses the replies of Linaro's zephyr_secure_inference. Pure: reply lines in, values out.
 
-Replies carry no return code and no checksum, so every form is matched whole, hexdump rows are
-checked against their own text column, and what does not fit is reported as a damaged reply.
+Replies carry no return code and no checksum, so every line must match a known form as a whole, and hexdump rows are
+checked against their own text column. Anything else is reported as a damaged reply.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _PEM_MARK = re.compile(r"-----(BEGIN|END) ([A-Z ]+)-----")
 
 
 class ShellRefused(ProductError):
-    """The firmware refused a command. `status` is the PSA status it named, None where it named none."""
+    """The firmware refused a command. `status` is the PSA status that it named, None if it named none."""
 
     def __init__(self, message: str, *, status: int | None, seen: str) -> None:
         super().__init__(message, kind="refused", seen=seen)
@@ -63,7 +63,7 @@ class Inference:
         form: ``CBOR`` or ``SIGN1``.
         message: the CBOR map or COSE_Sign1 message, byte for byte.
         degrees: the input the firmware says it used.
-        value: the output as it prints it (6 decimals); the message is what counts.
+        value: the output as printed (6 decimals); the message is authoritative.
     """
 
     form: str
@@ -82,16 +82,16 @@ class ModelEntry:
 
 
 def raise_if_refused(command: str, lines: Sequence[str]) -> None:
-    """Raise what the reply says went wrong.
+    """Raise an error if the reply reports one.
 
     Raises:
-        ShellRefused: an error text, an unknown command, or help where an answer was due.
+        ShellRefused: an error text, an unknown command, or help instead of an answer.
     """
     for index, line in enumerate(lines):
         error = _ERROR.fullmatch(line)
         if error is not None:
             value = error["value"] or ""
-            # "invalid argument" repeats what was typed: its value is no status, even where it is a negative number.
+            # "invalid argument" repeats the typed argument: its value is not a status, even if it is a negative number.
             echoed = error["text"].startswith(("invalid argument", "missing argument"))
             status = int(value) if not echoed and re.fullmatch(r"-\d{1,9}", value) and int(value) < 0 else None
             told = f": {status_name(status)}" if status is not None else f": {value}" if value else ""
@@ -107,7 +107,7 @@ def raise_if_refused(command: str, lines: Sequence[str]) -> None:
 
 
 def is_refused(lines: Sequence[str]) -> bool:
-    """Whether a reply says that something went wrong (see `raise_if_refused`)."""
+    """Whether a reply reports an error (see `raise_if_refused`)."""
     try:
         raise_if_refused("", lines)
     except ShellRefused:
@@ -116,7 +116,7 @@ def is_refused(lines: Sequence[str]) -> bool:
 
 
 def hexdumps(lines: Sequence[str]) -> list[bytes]:
-    """All messages of lines that must be hexdump rows and nothing else, in order.
+    """All messages in these lines, in order; every line must be a hexdump row.
 
     Offset 0 begins a message; offsets go on without a gap, only a message's last row is short, and
     each row's text column says the same as its numbers.
@@ -198,7 +198,7 @@ def inferences(lines: Sequence[str]) -> list[Inference]:
 
 
 def inference_ends(lines: Sequence[str]) -> int:
-    """How many inferences of a reply are printed to their end (the empty line behind the deviation)."""
+    """How many inferences of a reply are complete (the deviation and the empty line after it were printed)."""
     return sum(_DEVIATION.fullmatch(a) is not None and not b for a, b in itertools.pairwise(lines))
 
 
@@ -272,7 +272,7 @@ def _pem(lines: Sequence[str], label: str) -> bytes:
                 break
             try:
                 base64.b64decode("".join(body), validate=True)
-            except ValueError:  # no base64, or no ASCII
+            except ValueError:  # not base64, or not ASCII
                 break
             return "\n".join((f"-----BEGIN {label}-----", *body, f"-----END {label}-----", "")).encode()
         body.append(line)

@@ -1,7 +1,7 @@
-"""Recorded sessions with a Zephyr shell: what was typed, and the reply lines that came, boot by boot. Pure.
+"""Recorded sessions with a Zephyr shell: the typed commands and their reply lines, boot by boot. Pure.
 
 Two forms are read: the harness's own transcript (``NAME.log`` and ``NAME.log.events``), and text lines of seconds,
-``RX`` or ``TX``, and the bytes with Python's escapes. They go through the live client's terminal and line sorter.
+``RX`` or ``TX``, and the bytes with Python's escapes. Both are read with the live client's terminal and line sorter.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _MAX_REPLIES = 20_000
 _HOST_RESETS = ("host-reset", "power-")
 
 Piece = tuple[bool, bytes]
-"""Whether it was sent to the device, and the bytes; nothing sent means that the host resets the device."""
+"""Whether the bytes were sent to the device, and the bytes. Zero bytes sent means that the host resets the device."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedReply:
-    """What came back for one command.
+    """The reply to one command.
 
     Attributes:
         command: as it was typed.
         lines: the reply's own lines; log, secure and boot lines are left out.
-        boot: which start of the device it came in, counted from 0.
-        interrupted: the device started again before the reply's end.
-        echoed: the command's echo came back; without it no line is known to be of the reply.
+        boot: the number of the device's start in which it came, from 0.
+        interrupted: the device restarted before the end of the reply.
+        echoed: the command's echo came; without it no line can be assigned to the reply.
     """
 
     command: str
@@ -49,7 +49,7 @@ def read_session(data: bytes) -> list[Piece]:
     """The pieces of a recording in text lines.
 
     Raises:
-        ConfigError: ``recording-unreadable``: a line of another form.
+        ConfigError: ``recording-unreadable``: a line has another form.
     """
     found: list[Piece] = []
     for number, line in enumerate(data.decode("latin-1").splitlines(), 1):
@@ -70,7 +70,7 @@ def read_transcript(log: bytes, events: bytes) -> list[Piece]:
     """The pieces of the harness's own transcript.
 
     Raises:
-        ConfigError: ``recording-unreadable``: an event of another form.
+        ConfigError: ``recording-unreadable``: an event has another form.
     """
     found: list[Piece] = []
     begin = 0
@@ -98,10 +98,10 @@ def _unreadable(number: int, line: str) -> ConfigError:
 
 
 def replies(pieces: list[Piece], *, prompt: str = "uart:~$ ") -> Iterator[RecordedReply]:
-    """Each command's reply, in order; also of a command whose reply was lost.
+    """The reply to each command, in order; a lost reply gives an entry, too.
 
     Raises:
-        ConfigError: ``recording-unreadable``: more commands than are judged of one recording.
+        ConfigError: ``recording-unreadable``: more commands than the limit for one recording.
     """
     terminal, sorter = Terminal(inserted=SECURE_INSERT), LineSorter(prompt)
     typed, command, echoed = bytearray(), "", False

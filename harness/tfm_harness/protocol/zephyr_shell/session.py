@@ -1,8 +1,8 @@
-"""One conversation with a Zephyr shell: commands out, their reply lines back, everything else kept.
+"""One conversation with a Zephyr shell: it sends commands, returns their reply lines and keeps everything else.
 
-The shell has no framing. What belongs to a reply follows from the rendered echo of the command
-and from the prompt behind the reply; log lines, secure lines and redraws in between are sorted
-out by form. A line that a booting device prints is a reset, wherever it stands.
+The shell has no framing. A reply is what comes between the rendered echo of the command and the prompt after it; log
+lines, secure lines and redraws in between are recognised by their form and removed. A line that a booting device prints
+is a reset, wherever it stands.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from tfm_harness.protocol.zephyr_shell.terminal import Terminal
 __all__ = ["MAX_COMMAND", "QUIET", "Reply", "ShellSession"]
 
 MAX_COMMAND = 63
-"""Longest command in bytes: the shell's receive ring holds 64, and what does not fit is lost."""
+"""Longest command in bytes: the shell's receive ring holds 64 bytes, and further bytes are lost."""
 
-_COLUMNS = 80  # a longer prompt and command wrap, and the echo is no longer one line
+_COLUMNS = 80  # a longer prompt and command wrap, so that the echo has more than one line
 QUIET = 0.1
-"""Seconds without a byte after which a prompt is taken for the last one."""
+"""Seconds without a byte after which a prompt counts as the last one."""
 
 _SLICE = 0.25
-_LINGERS = 1.0  # seconds for which a prompt must stay where the reply is known not to be whole
-_RESTLESS = 2.0  # seconds after which a line that never rests is talked to nevertheless
+_LINGERS = 1.0  # seconds for which a prompt must stay if the reply is known to be incomplete
+_RESTLESS = 2.0  # seconds after which a command is sent although the line is never quiet
 _NOTES = 2000
 _MAX_REPLY_LINES = 20_000
-_INTERRUPT = b"\x03"  # Ctrl-C: drops what is half typed, gives a new line and a prompt
+_INTERRUPT = b"\x03"  # Ctrl-C: drops a half-typed command, gives a new line and a prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Reply:
     Attributes:
         command: what was sent.
         lines: the reply's own lines.
-        raw: all bytes from the echo to the prompt, other sides' lines among them.
+        raw: all bytes from the echo to the prompt, including log and secure lines.
         seconds: from the first byte sent to the prompt.
     """
 
@@ -94,16 +94,16 @@ class ShellSession:
         self._boots = 0
 
     def take_notes(self) -> list[ShellLine]:
-        """Log, secure and boot lines since the last call, classified, oldest first; they are handed out once."""
+        """Log, secure and boot lines since the last call, classified, oldest first. Each is returned only once."""
         taken = list(self.notes)
         self.notes.clear()
         return taken
 
     def restart(self, line: str, timeout: float) -> None:
-        """Send a command that resets the device, and wait for the shell behind the boot.
+        """Send a command that resets the device, and wait for the shell after the boot.
 
         Raises:
-            ProductError: ``no-reset``: the shell went on as if nothing had been asked; else as `synchronise`.
+            ProductError: ``no-reset``: the device did not reset; else as `synchronise`.
         """
         if not self._synced:
             self.synchronise(timeout)
@@ -120,11 +120,11 @@ class ShellSession:
             )
 
     def synchronise(self, timeout: float) -> None:
-        """Wait for a prompt that stays, through a boot if need be.
+        """Wait for a prompt that stays, also during a boot.
 
         Raises:
             InfrastructureError: ``silent``: not one byte came; ``console-closed``.
-            ProductError: ``boot-hung``: it spoke, but no prompt came or none answered.
+            ProductError: ``boot-hung``: it printed, but no prompt came or no shell answered.
         """
         deadline = self._clock() + timeout
         self._exchange = None
@@ -152,11 +152,11 @@ class ShellSession:
 
         Args:
             line: printable ASCII, at most `MAX_COMMAND` bytes.
-            timeout: seconds until the prompt behind the reply.
-            complete: says of the reply lines whether all has come; a prompt then ends the reply at
-                once. Without it a prompt that stays for the quiet time does; with it, as long as lines are
-                missing, only one that stays much longer (a late log line draws a prompt, too).
-            most_lines: of more lines than these nothing is kept. It is a limit of the harness, not of the shell.
+            timeout: seconds until the prompt after the reply.
+            complete: whether these reply lines are the complete reply; if so, a prompt ends the reply at once. While
+                lines are missing, only a prompt that stays much longer ends it (a late log line draws a prompt, too).
+                Without `complete`, a prompt that stays for the quiet time ends the reply.
+            most_lines: most lines of a reply. It is a limit of the harness, not of the shell.
 
         Raises:
             ConfigError: the line cannot be sent.
@@ -173,7 +173,7 @@ class ShellSession:
         self._raw.clear()
         began = self._clock()
         deadline = began + timeout
-        self._synced = False  # until the reply is whole
+        self._synced = False  # until the reply is complete
         self.console.write(line.encode("ascii") + b"\r")
         try:
             self._await_reply(exchange, deadline, complete)
@@ -201,7 +201,7 @@ class ShellSession:
                 raise self._unfinished(exchange)
 
     def _pump(self, timeout: float) -> bool:
-        """Take what came; wait up to `timeout` seconds for the first byte. Whether anything came."""
+        """Process received bytes; wait up to `timeout` seconds for the first. Returns whether any came."""
         if not self.console.wait_data(self._mark, timeout=timeout):
             self._watch()
             return False
@@ -249,7 +249,7 @@ class ShellSession:
             )
 
     def _settle(self, deadline: float) -> None:
-        """Read on until the line has been quiet for the quiet time."""
+        """Read until no byte has come for the quiet time."""
         while self._clock() < deadline and self._pump(self._quiet):
             pass
 

@@ -1,11 +1,11 @@
-"""A terminal with one line: what a shell's output looks like after its cursor movements.
+"""A terminal with one line: it renders a shell's output with its cursor movements.
 
 A shell redraws the line that is being typed and erases it to make room for log lines, so its raw
 bytes are not its text. This renders them, line by line, without a fixed width and without holding
 more than the line in progress. It is not built on a full-screen emulator because the bytes are
-untrusted evidence: an escape sequence that never ends or a parameter of a million digits must cost
-nothing, and whether a line ended in CR LF or in a bare LF must not get lost (the secure side's
-lines end in a bare LF). The tests compare it with pyte on real traffic.
+untrusted evidence: an escape sequence that never ends or a parameter of a million digits must cost nothing. It also
+keeps whether a line ended in CR LF or in a bare LF (the secure side's lines end in a bare LF). The tests compare it
+with pyte on real traffic.
 
 Source: ECMA-48 (CSI s.5.4, CUB 8.3.18, CUF 8.3.20, ED 8.3.39, EL 8.3.41, SGR 8.3.117).
 """
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 __all__ = ["MAX_COLUMNS", "Rendered", "Terminal"]
 
 MAX_COLUMNS = 4096
-"""Longest rendered line; what is beyond is dropped."""
+"""Longest rendered line; characters beyond it are dropped."""
 
 _TOKEN = re.compile(
     rb"(?P<text>[^\x00-\x1f\x7f]+)"
@@ -41,7 +41,7 @@ class Rendered:
 
 
 class Terminal:
-    """Feed it bytes in any chunks; it gives the finished lines and keeps the current one.
+    """Takes bytes in any chunks, gives the finished lines and keeps the current line.
 
     Args:
         inserted: pattern of text that the other world may insert in the middle of a line, ending in
@@ -58,11 +58,11 @@ class Terminal:
 
     @property
     def current(self) -> str:
-        """The unfinished line as it looks now, blanks at its end kept."""
+        """The unfinished line as it looks now, with the blanks at its end."""
         return "".join(self._cells)
 
     def feed(self, data: bytes) -> Iterator[Rendered]:
-        """Take bytes, give the lines they finish. Never raises."""
+        """Take bytes, give the lines that they finish. Never raises."""
         data = self._pending + data
         unfinished = _UNFINISHED.search(data)
         self._pending = unfinished.group() if unfinished else b""
@@ -110,7 +110,7 @@ class Terminal:
         if not crlf and self._inserted is not None:
             found = deque(self._inserted.finditer(text), maxlen=1).pop() if self._inserted.search(text) else None
             if found is not None and found.start() == 0 and returned:
-                # It came between a line's CR and LF and was drawn over that line: put the line back.
+                # The text came between a line's CR and LF and was drawn over that line: restore the line.
                 self._cells, self._returned, self._after_cr = returned, returned[:], True
                 return Rendered(text[:column].rstrip(), crlf=False)
             if found is not None and found.start() > 0:
