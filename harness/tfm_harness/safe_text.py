@@ -14,7 +14,7 @@ from typing import Final
 __all__ = ["hide_secrets", "safe", "safe_json"]
 
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
-_UNUSUAL: Final = re.compile(r"[^\x20-\x7e\n\t]")
+_UNUSUAL: Final = re.compile(r"[^\x20-\x7e\n\t]+")
 # GitHub Actions obeys `::command::` at a line's start and `##[command]` anywhere, Azure Pipelines `##vso[...]`,
 # TeamCity `##teamcity[...]`.
 _COMMAND: Final = re.compile(r"^(\s*):(?=:)|#(?=#\w*\[)", re.MULTILINE)
@@ -53,7 +53,7 @@ def safe(text: str | bytes) -> str:
         text = text.decode("utf-8", "backslashreplace")
     if not text.isprintable():
         text = _COLOUR.sub("", text).replace("\r\n", "\n")
-        text = _UNUSUAL.sub(lambda found: found[0] if found[0].isprintable() else _escape(found[0]), text)
+        text = _UNUSUAL.sub(_shown, text)
     if "::" in text or "##" in text:
         text = _COMMAND.sub(lambda found: (found[1] or "") + ("\\x3a" if found[0][-1] == ":" else "\\x23"), text)
     return text
@@ -74,6 +74,11 @@ def safe_json(
         default: as there.
     """
     return json.dumps(value, indent=indent, sort_keys=sort_keys, default=default).replace("##", "\\u0023#")
+
+
+def _shown(found: re.Match[str]) -> str:
+    text = found[0]
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:
