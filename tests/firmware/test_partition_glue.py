@@ -45,21 +45,37 @@ target_link_libraries(load_info PRIVATE tfm_partitions)
 """
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
+def make_tree(folder: Path) -> Path:
     for tool in ("cmake", "arm-none-eabi-gcc", "make"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
-    (tmp_path / "CMakeLists.txt").write_text(TREE.format(tree=tmp_path, partition=PARTITION))
-    (tmp_path / "main.c").write_text("int main(void) { return 0; }\n")
-    for folder in ("psa", "psa_manifest"):
-        shutil.copytree(REFERENCE / "spe" / "include" / folder, tmp_path / "include" / folder)
-    generated = tmp_path / "build" / "generated" / "inference"
+    (folder / "CMakeLists.txt").write_text(TREE.format(tree=folder, partition=PARTITION))
+    (folder / "main.c").write_text("int main(void) { return 0; }\n")
+    for name in ("psa", "psa_manifest"):
+        shutil.copytree(REFERENCE / "spe" / "include" / name, folder / "include" / name)
+    generated = folder / "build" / "generated" / "inference"
     shutil.copytree(PARTITION / "manifest" / "psa_manifest", generated / "psa_manifest")
     (generated / "auto_generated").mkdir()
     (generated / "auto_generated" / "intermedia_tfm_inference.c").write_text("char tfm_inference_stack[4];\n")
     (generated / "auto_generated" / "load_info_tfm_inference.c").write_text("int tfm_inference_load_info;\n")
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree whose partition and client library are built."""
+    tree = make_tree(tmp_path_factory.mktemp("built"))
+    done = configure(tree, "-DTFM_PARTITION_INFERENCE=ON")
+    assert done.returncode == 0, done.stderr
+    target = ("--target", "tfm_psa_rot_partition_inference", "tfm_inference_api_ns")
+    done = run("cmake", "--build", str(tree / "build"), "--parallel", "2", *target)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return tree
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -71,13 +87,8 @@ def configure(tree: Path, *more: str) -> subprocess.CompletedProcess[str]:
                f"-DTFM_EXTRA_PARTITION_PATHS={PARTITION}", *more)  # fmt: skip
 
 
-def test_every_source_is_built(tree: Path) -> None:
-    done = configure(tree, "-DTFM_PARTITION_INFERENCE=ON")
-    assert done.returncode == 0, done.stderr
-    target = ("--target", "tfm_psa_rot_partition_inference", "tfm_inference_api_ns")
-    done = run("cmake", "--build", str(tree / "build"), "--parallel", "2", *target)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    (library,) = (tree / "build").rglob("libtfm_psa_rot_partition_inference.a")
+def test_every_source_is_built(built: Path) -> None:
+    (library,) = (built / "build").rglob("libtfm_psa_rot_partition_inference.a")
     members = set(run("arm-none-eabi-ar", "t", str(library)).stdout.split())
     sources = [*PARTITION.glob("*.c"), *(PARTITION / "sensor").glob("*.c"), *(PARTITION / "nn").glob("*.c")]
     assert {f"{path.name}.obj" for path in sources} | {
@@ -87,10 +98,10 @@ def test_every_source_is_built(tree: Path) -> None:
     symbols = run("arm-none-eabi-nm", str(library)).stdout
     for name in ("tfm_inference_init", "tfm_inference_service_sfn", "sampling_timer_flih"):
         assert f" T {name}\n" in symbols
-    assert (tree / "manifest_tool_ran").is_file()
-    flags = [path.read_text() for path in (tree / "build").rglob("tfm_psa_rot_partition_inference.dir/flags.make")]
+    assert (built / "manifest_tool_ran").is_file()
+    flags = [path.read_text() for path in (built / "build").rglob("tfm_psa_rot_partition_inference.dir/flags.make")]
     assert "CRYPTO_CONFIGURED" in "".join(flags)
-    (client,) = (tree / "build").rglob("libtfm_inference_api_ns.a")
+    (client,) = (built / "build").rglob("libtfm_inference_api_ns.a")
     assert " T tfm_inference_run\n" in run("arm-none-eabi-nm", str(client)).stdout
 
 
@@ -149,11 +160,8 @@ def test_no_file_is_called_like_one_of_tfms() -> None:
     assert not {path.name for path in ours} & TFM_HEADERS
 
 
-def test_no_function_is_called_like_one_of_tfms(tree: Path) -> None:
-    assert configure(tree, "-DTFM_PARTITION_INFERENCE=ON").returncode == 0
-    done = run("cmake", "--build", str(tree / "build"), "--target", "tfm_psa_rot_partition_inference")
-    assert done.returncode == 0, done.stderr[-3000:]
-    (library,) = (tree / "build").rglob("libtfm_psa_rot_partition_inference.a")
+def test_no_function_is_called_like_one_of_tfms(built: Path) -> None:
+    (library,) = (built / "build").rglob("libtfm_psa_rot_partition_inference.a")
     symbols = run("arm-none-eabi-nm", "--defined-only", str(library)).stdout
     assert not {line.split()[-1] for line in symbols.splitlines() if " T " in line} & TFM_FUNCTIONS
 
