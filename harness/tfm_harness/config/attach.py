@@ -25,7 +25,7 @@ class ResetCommand(Strict):
 
 
 class AttachTarget(TargetBase):
-    """A board that already runs: nothing is flashed, nothing is reset unless a command is given."""
+    """A board that already runs. The harness does not flash it, and resets it only if a command is given."""
 
     kind: Literal["attach"]
     consoles: Mapping[Name, Endpoint] = Field(min_length=1, description="logical name to where it is reached")

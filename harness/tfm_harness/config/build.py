@@ -1,4 +1,4 @@
-"""Firmware under test: the model of ``fw_builds/*/build.yaml``."""
+"""Firmware under test: the configuration model of ``fw_builds/*/build.yaml``."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TrustConfig(Strict):
 
     @property
     def takes_any_board(self) -> bool:
-        """Whether one virtual board is as good as another: no device's key is named by its file."""
+        """Whether any virtual board will do: no key of a particular device is given as a file."""
         return all(said in {None, "provisioned"} for said in (self.iak, self.results, self.client))
 
 
@@ -182,8 +182,8 @@ class Build(Strict):
 
     @model_validator(mode="after")
     def _models_known(self) -> Build:
-        """What is said about a model that the build does not declare would never be judged."""
-        problems: dict[str, str] = {}  # in words, and the name that stands there
+        """Refuse settings for a model that the build does not declare: they would have no effect."""
+        problems: dict[str, str] = {}  # the problem in words, and the unknown name
         for key in ("quantisation", "inputs", "traces"):
             unknown = [name for name in getattr(self.parity, key) if name not in self.models]
             problems |= {f"parity.{key} speaks of model {name!r}": name for name in unknown}
@@ -232,7 +232,7 @@ class Build(Strict):
 
     @property
     def kernel(self) -> Image | None:
-        """The image the CPU starts from: the one that says so, else the first secure ELF."""
+        """The image from which the CPU starts: the one with `kernel`, else the first secure ELF."""
         said = [image for image in self.images if image.load == "kernel"]
         return next(iter(said + [i for i in self.images if i.world == "secure" and i.kind == "elf"]), None)
 
@@ -250,7 +250,7 @@ class Build(Strict):
         )
 
     def _path_alone(self, place: tuple[str, ...]) -> bool:
-        """Whether the YAML has a path where `place` would be a key below it."""
+        """Whether the YAML has only a path at the parent of `place`."""
         found: object = self._document.data if self._document else {}
         for key in place[:-1]:
             found = found.get(key) if isinstance(found, Mapping) else None

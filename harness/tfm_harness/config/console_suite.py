@@ -1,4 +1,4 @@
-"""Test suites that firmware runs by itself and prints: the model of a build's ``console_suites`` key."""
+"""Test suites that firmware runs by itself and prints: the configuration model of a build's ``console_suites`` key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfm_harness.extensions import POINTS, names
 __all__ = ["BUILT_IN_SUITES", "SUITE_ENTRY_POINTS", "ConsoleSuiteConfig", "suite_names"]
 
 SUITE_ENTRY_POINTS: Final = POINTS["console_suites"].group
-"""Entry-point group in which others add their suites."""
+"""Entry-point group in which packages add their suites."""
 
 BUILT_IN_SUITES: Final = ("tf-m", "psa-arch-tests", "ztest")
 
@@ -23,7 +23,7 @@ def suite_names() -> tuple[str, ...]:
 
 
 class ConsoleSuiteConfig(Strict):
-    """One suite that the firmware prints on a console, and what must be seen of it."""
+    """One suite that the firmware prints on a console, and what its output must contain."""
 
     suite: Annotated[str, ExtensionName("console_suites")] = Field(
         description="tf-m, psa-arch-tests, ztest, or one that a package adds"

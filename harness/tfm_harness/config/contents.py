@@ -1,6 +1,7 @@
-"""What stands in the files that a build names: a key is a key, an ELF file one for Arm, a model a model.
+"""Checks the contents of the files that a build names: keys, ELF files for Arm, models.
 
-Judged before any board is touched, so that the configuration is responsible for a mistaken path, and never the product.
+They are judged before any board is touched, so that the configuration is responsible for a mistaken path, and never the
+product.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ _HEAD: Final = 20  # bytes: as far as an ELF file's e_machine
 _ELF: Final = b"\x7fELF"
 _CLASS_32_LITTLE: Final = b"\x01\x01"
 _EM_ARM: Final = (40).to_bytes(2, "little")  # ELF for the Arm Architecture, s.5.2
-_BESIDE: Final = 64  # files at most in which a model is looked for
+_BESIDE: Final = 64  # most files that are searched for a model
 _UNSAID: Final = b"\0\0"
 _TFLITE: Final = b"TFL3"  # the schema's file_identifier
 
 
 def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
-    """Each file of `build` that is not what its place asks for: the place in the YAML, and words.
+    """Each file of `build` that has the wrong contents for its place: the place in the YAML, and the problem in words.
 
     The files exist and are readable.
     """
@@ -64,7 +65,7 @@ def wrong_contents(build: Build) -> Iterator[tuple[Place, str]]:
                 yield ("models", name, "compiled"), problem
     for role in ("iak", "results", "client", "images", "models"):
         path = getattr(build.trust, role)
-        # A key that a command is to fetch is not there yet; else its absence was said before.
+        # A key that a command will fetch does not exist yet; any other missing key was reported before.
         if isinstance(path, Path) and path.exists():
             yield from _key(("trust", role), path, image=role in {"images", "models"})
     if build.results is not None:
@@ -83,7 +84,7 @@ def _head(path: Path) -> bytes:
 
 
 def _signature(place: Place, path: Path, key: str) -> Iterator[tuple[Place, str]]:
-    """That a model has no such signature, in words."""
+    """The problem, in words, if the model has no such signature."""
     from tfm_harness.parity.model_rewriting import select_signature
 
     try:
@@ -93,7 +94,7 @@ def _signature(place: Place, path: Path, key: str) -> Iterator[tuple[Place, str]
 
 
 def _onnx(place: Place, model: ModelConfig) -> Iterator[tuple[Place, str]]:
-    """What can be told of an ONNX model without its package: that the file is something else."""
+    """The problem, in words, if an ONNX file is clearly something else; this works without the `onnx` package."""
     from tfm_harness.parity.compiled import is_compiled
     from tfm_harness.parity.foreign_files import what_it_is
     from tfm_harness.parity.model_parser import parse_model
@@ -108,7 +109,7 @@ def _onnx(place: Place, model: ModelConfig) -> Iterator[tuple[Place, str]]:
         try:
             npu = is_compiled(parse_model(read_file(model.compiled, MODEL_LIMIT), name=model.compiled.name))
         except ConfigError:
-            return  # what is not read here may still be a model
+            return  # a file that cannot be parsed here may still be a model
         if npu:
             yield (
                 (*place, "compiled"),
@@ -117,7 +118,7 @@ def _onnx(place: Place, model: ModelConfig) -> Iterator[tuple[Place, str]]:
 
 
 def _not_together(compiled: Path, before: Path) -> Iterator[str]:
-    """Why Vela cannot have made one model of the other, in words."""
+    """Why Vela cannot have made one model from the other, in words."""
     from tfm_harness.parity.compiled import mismatches, read_compiled
     from tfm_harness.parity.model_parser import parse_model
 
@@ -126,7 +127,7 @@ def _not_together(compiled: Path, before: Path) -> Iterator[str]:
         found, info = read_compiled(data, name=compiled.name), parse_model(reference, name=before.name)
         words = list(mismatches(found, info, data, reference))
     except ConfigError:
-        return  # said before
+        return  # reported before
     for each in words:
         yield f"not compiled from {before.name}: {each}: {compiled}"
 
@@ -149,14 +150,14 @@ def _model_words(path: Path, *, compiled: bool) -> str:
                 f" Vela under `reference`: {path}"
             )
     except ConfigError as error:
-        # What this harness cannot judge may still be a model.
+        # A file that the harness cannot judge may still be a model.
         wrong = error.kind in {"model-malformed", "model-not-compiled"}
         return f"{error.message} ({error.seen}): {path}" if wrong else ""
     return ""
 
 
 def _not_in_image(build: Build, path: Path, image: Path | None) -> str:
-    """That the signed image carries another model than the file, in words; empty where it does not."""
+    """The problem, in words, if the signed image contains another model than the file; else empty."""
     if image is None:
         return ""
     carried = _carried(image)
@@ -171,7 +172,7 @@ def _not_in_image(build: Build, path: Path, image: Path | None) -> str:
 
 
 def _carried(image: Path) -> bytes | None:
-    """The TFLite model in a signed image; None where there is none, or not as it is."""
+    """The TFLite model in a signed image; None if there is none, or not in plain form."""
     from tfm_harness.verify.image_files import split_images
 
     try:
@@ -186,7 +187,7 @@ def image_words(kind: str, path: Path) -> str:
     head = _head(path)
     if kind == "elf" and not head.startswith(_ELF):
         return f"not an ELF file: {path}"
-    # Zeros say nothing (ELFCLASSNONE, EM_NONE): what loads the file judges it.
+    # Zeros say nothing (ELFCLASSNONE, EM_NONE): the loader judges the file.
     said = {head[4:6] or _UNSAID, head[18:20] or _UNSAID} - {_UNSAID}
     if kind == "elf" and len(head) == _HEAD and not said <= {_CLASS_32_LITTLE, _EM_ARM}:
         return f"an ELF file for another processor than a 32-bit little-endian Arm: {path}"

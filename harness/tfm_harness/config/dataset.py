@@ -13,11 +13,11 @@ __all__ = ["DatasetConfig"]
 
 
 class DatasetConfig(Strict):
-    """A folder of inputs with their classes, laid out as MLPerf Tiny's data sets are, and what is asked of the model.
+    """A folder of inputs with their classes, laid out like MLPerf Tiny's data sets, and the accuracy that is required.
 
-    Each line of the labels' file is ``file,number of classes,class``; ``,window,stride`` (bytes) behind it cuts the
-    file into inputs, whose scores are averaged. Of a model with a front-end a file may be a recorded trace (``.csv``,
-    ``.npz``, ``.resd``, ``.sds``): each window of it is a decision.
+    Each line of the labels' file is ``file,number of classes,class``; ``,window,stride`` (bytes) after it cuts the file
+    into inputs, whose scores are averaged. For a model with a front-end a file may be a recorded trace (``.csv``,
+    ``.npz``, ``.resd``, ``.sds``): each window of it gives one decision.
     """
 
     folder: ConfigPath = Field(description="the folder that holds the labels' file and the inputs")
@@ -30,7 +30,7 @@ class DatasetConfig(Strict):
         default=None, description="the smallest value of the metric that is good enough, 0 to 1"
     )
     samples: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        default=None, description="only so many lines, evenly spread over the file; all when absent"
+        default=None, description="how many lines are used, evenly spread over the file; all when absent"
     )
 
     @field_validator("labels")

@@ -1,4 +1,4 @@
-"""What every target has that a program of this host emulates."""
+"""Base of the targets that a program of this host emulates."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["EmulatedTarget"]
 
 
 class EmulatedTarget(TargetBase):
-    """A board that a program emulates: the harness lays out its fuses, random numbers and memory."""
+    """A board that a program emulates: the harness provides its fuses, random numbers and memory."""
 
     virtual: VirtualConfig = VirtualConfig()
 
     def check_build(self, build: Build) -> list[str]:
-        """Adds the model slots: they must be there, and hold what the build puts into them."""
+        """Check the model slots, too: they must exist, and be large enough for the build's files."""
         return [*super().check_build(build), *self._slot_problems(build)]
 
     def _slot_problems(self, build: Build) -> Iterator[str]:

@@ -27,7 +27,7 @@ class _ComesBack(Strict):
 
 
 class LineSettings(Strict):
-    """How a serial line is set."""
+    """The settings of a serial line."""
 
     baud: int = Field(default=115_200, ge=50, le=20_000_000)
     bits: Literal[5, 6, 7, 8] = 8
@@ -75,7 +75,7 @@ Endpoint = Annotated[SerialEndpoint | Rfc2217Endpoint | TcpEndpoint | TelnetEndp
 
 
 def endpoint_resource(endpoint: SerialEndpoint | Rfc2217Endpoint | TcpEndpoint | TelnetEndpoint) -> str:
-    """The physical thing behind an endpoint, for locks: two names of one tty are one thing."""
+    """The physical thing behind an endpoint, for locks: two names of one tty give the same thing."""
     if isinstance(endpoint, SerialEndpoint):
         return f"serial port {os.path.realpath(endpoint.port)}"
     return f"serial server {endpoint.host}:{endpoint.port}"

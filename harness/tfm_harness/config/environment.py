@@ -1,4 +1,4 @@
-"""Every environment variable of the harness. One table, so that a misspelt name is an error and not silence."""
+"""Every environment variable of the harness, in one table, so that a misspelt name is an error."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def check_environment(options: Iterable[str], environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse variables that begin like ours and are not known: their value would have no effect.
+    """Refuse unknown variables that begin like the harness's: their value would have no effect.
 
     Args:
         options: names of the variables that set options.
-        environment: what to look at.
+        environment: the variables to check.
 
     Raises:
         ConfigError: kind ``environment-unknown``; the text names the nearest known variable.
@@ -43,7 +43,7 @@ def check_environment(options: Iterable[str], environment: Mapping[str, str] = o
     for name in sorted(environment):
         if not name.startswith(PREFIX) or name in known:
             continue
-        from tfm_harness.config.nearest import nearest  # brings difflib, which a start without mistakes does not need
+        from tfm_harness.config.nearest import nearest  # imports difflib, which is needed only for an error
 
         near = nearest(name.removeprefix(PREFIX), {item.removeprefix(PREFIX) for item in known})
         raise ConfigError(

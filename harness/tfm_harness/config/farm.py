@@ -1,4 +1,4 @@
-"""The model of a farm file: what a night runs, on which boards, in which order, within which limits."""
+"""The configuration model of a farm file: what a night runs, on which boards, in which order, within which limits."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ Duration = Annotated[
 
 
 def _named(value: object, info: ValidationInfo) -> object:
-    """A path is meant from the farm file's folder; a bare name is looked up where `run` looks."""
+    """Resolve a path relative to the farm file's folder. A bare name stays; it is looked up as `run` does it."""
     if isinstance(value, str) and (os.sep in value or value.endswith((".yaml", ".yml"))):
         return str(resolve(Path(value), info)) if (info.context or {}).get("base") is not None else value
     return value
@@ -65,12 +65,12 @@ NameOrFile = Annotated[str, BeforeValidator(_named), Field(min_length=1)]
 
 
 class BuildSource(Strict):
-    """A build, or a folder in which builds appear. A text alone is a build."""
+    """A build, or a folder in which builds appear. Text alone means a build."""
 
     build: NameOrFile | None = Field(default=None, description="a build's name, its file, or its folder")
     folder: ConfigPath | None = Field(default=None, description="each build.yaml in it and one level below is a build")
     newest: int | None = Field(
-        default=None, ge=1, le=1000, description="of `folder`: only so many, those whose build.yaml is youngest"
+        default=None, ge=1, le=1000, description="with `folder`: the number of builds, those with the newest build.yaml"
     )
 
     @model_validator(mode="before")
@@ -92,19 +92,21 @@ class BuildSource(Strict):
 
 
 class Golden(Strict):
-    """What proves a bench before a build under test comes onto it."""
+    """The check of a bench before it gets a build under test."""
 
     build: NameOrFile = Field(default="reference", description="a build that is known to be good")
     suites: tuple[str, ...] = Field(default=("boot",), min_length=1, description="what must pass on it")
     quick: bool = Field(default=True, description="leave out the tests marked `thorough`")
     every: Duration = Field(
-        default=0.0, description="a board that passed is not checked again for so long; 0: each night"
+        default=0.0, description="how long a board that passed is not checked again; 0: it is checked each night"
     )
-    loops: int = Field(default=10, ge=1, le=10_000, description="how often a Looping board is checked in a night")
+    loops: int = Field(
+        default=10, ge=1, le=10_000, description="how often a board of health `Looping` is checked in a night"
+    )
 
 
 class FarmPool(Strict):
-    """Boards of which each can stand in for the others."""
+    """Boards that can replace each other."""
 
     targets: tuple[NameOrFile, ...] = Field(min_length=1)
     each: bool = Field(default=False, description="each build runs on each board, not on one of them")
@@ -114,11 +116,13 @@ class FarmPool(Strict):
 
 
 class Limits(Strict):
-    """Where a night ends, and what is not waited for."""
+    """The limits of a night: its end, and how long it waits."""
 
-    night: Duration = Field(default=12 * 3600.0, gt=0, description="after so long nothing is started any more")
+    night: Duration = Field(default=12 * 3600.0, gt=0, description="after this time no further session is started")
     session: Duration = Field(default=2 * 3600.0, gt=0, description="a session that takes longer is ended")
-    tries: int = Field(default=3, ge=1, le=10, description="how often one test may run in all; 1: nothing is run again")
+    tries: int = Field(
+        default=3, ge=1, le=10, description="how often one test may run in total; 1: no test is run again"
+    )
     at_once: int | None = Field(
         default=None,
         ge=1,
@@ -193,7 +197,7 @@ class Farm(Strict):
 
 
 def load_farm(path: Path) -> Farm:
-    """Read a farm file; what it names is not looked at yet.
+    """Read a farm file. The targets, builds and files that it names are not read yet.
 
     Raises:
         ConfigError: kind ``farm-invalid``, each problem with ``file:line`` and the nearest known key; ``yaml``,

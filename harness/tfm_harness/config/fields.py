@@ -70,7 +70,7 @@ def resolve(path: Path, info: ValidationInfo) -> Path:
         return path
     try:
         return (Path(base) / path.expanduser()).resolve()
-    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError before Python 3.13; so is ~nobody
+    except (OSError, RuntimeError) as error:  # a loop of links raises RuntimeError before Python 3.13; so does ~nobody
         raise ValueError(f"not a path that leads to a file: {error}") from None
 
 
@@ -94,7 +94,7 @@ HexBytes = Annotated[bytes, BeforeValidator(_hex), WithJsonSchema({"type": "stri
 """Bytes written as hexadecimal text."""
 
 ConfigPath = Annotated[Path, AfterValidator(resolve)]
-"""A path; relative ones are meant from the folder of the file that names them."""
+"""A path; a relative path is relative to the folder of the file that names it."""
 
 NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 
@@ -104,11 +104,11 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 @dataclass(frozen=True, slots=True)
 class ExtensionName:
-    """For ``Annotated[str, ExtensionName("protocols")]``: a name that is built in, or that an installed package adds.
+    """For ``Annotated[str, ExtensionName("protocols")]``: a built-in name, or a name that an installed package adds.
 
     Attributes:
         point: a key of `tfm_harness.extensions.POINTS`.
-        without: built-in names that may not stand here.
+        without: built-in names that are not allowed here.
     """
 
     point: str

@@ -22,7 +22,7 @@ MACS: Final = "ethosu.num_macs"
 """The FVPs' parameter for the size of the NPU."""
 
 _OF_SUBSYSTEM: Final = {"SSE-300": "55", "SSE-310": "55", "SSE-315": "65", "SSE-320": "85"}
-"""The Ethos-U of a Corstone's FVP whose name does not say it."""
+"""The Ethos-U of the FVPs whose name does not contain it, by subsystem."""
 
 Terminal = Annotated[str, Field(pattern=r"^telnetterminal[0125]$")]
 Parameter = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.\-]*$")]
@@ -93,11 +93,11 @@ class FvpTarget(EmulatedTarget):
         return self
 
     def _said_macs(self) -> str:
-        """What the parameter of the NPU's size says; empty when nothing does."""
+        """The NPU's size in the parameters; empty when no parameter gives it."""
         return next((str(value) for name, value in self.parameters.items() if f".{name}".endswith(f".{MACS}")), "")
 
     def _npu_by_parameters(self) -> NpuConfig | None:
-        """The NPU by the parameter and the program's name; None where one of them does not tell."""
+        """The NPU by the parameter and the program's name; None if one of them does not give it."""
         said = self._said_macs()
         match = re.search(r"Ethos-?U(55|65|85)", self.binary, re.IGNORECASE)
         number = match[1] if match else next((n for name, n in _OF_SUBSYSTEM.items() if name in self.binary), "")
@@ -110,7 +110,7 @@ class FvpTarget(EmulatedTarget):
 
     @property
     def all_parameters(self) -> Mapping[str, str | int | bool]:
-        """The parameters, with the NPU's among them."""
+        """The parameters, including the NPU's."""
         if self.npu is None or self._said_macs():
             return self.parameters
         # On an MPS4 the NPU is a part of the subsystem's component.
@@ -118,7 +118,7 @@ class FvpTarget(EmulatedTarget):
         return {f"{prefix}{MACS}": self.npu.macs, **self.parameters}
 
     def check_build(self, build: Build) -> list[str]:
-        """Adds what only an FVP asks: something to start from, and no Intel hex at an address."""
+        """Check an FVP's needs, too: an image to start from, and no Intel hex file at an address."""
         problems = super().check_build(build)
         if not any(image.kind != "bin" for image in build.images):
             problems.append(f"build {build.name!r} has no ELF or hex image, which an FVP starts from")

@@ -18,7 +18,7 @@ _SUFFIXES: Mapping[str, ImageFormat] = {".elf": "elf", ".axf": "elf", ".out": "e
 class Image(Strict):
     """One file that is put on the board.
 
-    The format follows from the suffix (``.elf``, ``.axf``, ``.hex``; anything else is raw) unless it is said.
+    The format follows from the suffix (``.elf``, ``.axf``, ``.hex``; anything else is raw) unless it is given.
     A raw file needs `at`; an ELF or Intel hex file carries its addresses.
     """
 
@@ -44,7 +44,7 @@ class Image(Strict):
 
     @property
     def kind(self) -> ImageFormat:
-        """The format, said or by suffix."""
+        """The format, as given or by suffix."""
         return self.format or _SUFFIXES.get(self.file.suffix.lower(), "bin")
 
     @model_validator(mode="after")

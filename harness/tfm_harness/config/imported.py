@@ -1,4 +1,4 @@
-"""Facts that a build importer wrote down: the model of a build's ``imported`` key."""
+"""Facts that a build importer wrote down: the configuration model of a build's ``imported`` key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["ImportedFacts", "ImportedImage"]
 
 
 class ImportedImage(Strict):
-    """What a signed image said of itself when it was imported."""
+    """Facts that a signed image contained when it was imported."""
 
     version: str = Field(description="image header: major.minor.revision+build")
     hash: str = Field(pattern=r"^[0-9a-f]{64,128}$", description="the image's own hash TLV, hex")
@@ -20,13 +20,15 @@ class ImportedImage(Strict):
 
 
 class ImportedFacts(Strict):
-    """Where an imported build came from, and what its files could not tell."""
+    """Where an imported build came from, and the facts that its files do not contain."""
 
-    source: str = Field(default="", description="what it was imported from: tf-m, ...")
+    source: str = Field(default="", description="the source of the import: tf-m, ...")
     version: str = Field(default="", description="version of that source, as its build says it")
     platform: str = Field(default="", description="TFM_PLATFORM")
     isolation_level: int | None = Field(default=None, ge=1, le=3)
     spm_backend: str | None = Field(default=None, description="SFN or IPC")
     partitions: tuple[str, ...] = ()
     images: Mapping[Name, ImportedImage] = Field(default_factory=dict)
-    unknown: tuple[str, ...] = Field(default=(), description="what the build does not say and a person must supply")
+    unknown: tuple[str, ...] = Field(
+        default=(), description="facts that the build does not contain and a person must supply"
+    )

@@ -1,6 +1,6 @@
-"""Which board kinds there are: built in, or from the entry-point group ``tfm_harness.boards``.
+"""The board kinds: built in, or from the entry-point group ``tfm_harness.boards``.
 
-Nothing is imported until a kind is asked for.
+A kind is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BUILT_IN: Final[Mapping[str, str]] = {
     "probe": "tfm_harness.boards.probe.board:ProbeBoard",
     "qemu": "tfm_harness.boards.qemu.board:QemuBoard",
 }
-"""Kind to ``module:Class`` of a `tfm_harness.boards.base.Board`."""
+"""Each built-in kind with the ``module:Class`` of its `tfm_harness.boards.base.Board`."""
 
 
 def kinds() -> dict[str, str]:

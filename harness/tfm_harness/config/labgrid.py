@@ -81,14 +81,14 @@ class LabgridTarget(TargetBase):
         return self
 
     def resources(self) -> tuple[str, ...]:
-        """The place; which one a reservation gives is known only then, and labgrid's own business."""
+        """The place, if the target names one: the place of a reservation is not known in advance."""
         names = [f"labgrid place {self.place}"] if self.place is not None else []
         if self.stimulus is not None:
             names.append(self.stimulus.resource())
         return tuple(names)
 
     def check_build(self, build: Build) -> list[str]:
-        """Adds what flashing asks: files to flash at addresses."""
+        """Check the needs of flashing, too: files to flash at addresses."""
         problems = super().check_build(build)
         if self.flash is not None:
             problems += self._slots_are_addresses(build, "a labgrid place")

@@ -1,4 +1,4 @@
-"""How long an inference may take: the model of a build's ``latency`` key."""
+"""How long an inference may take: the configuration model of a build's ``latency`` key."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BudgetConfig(Strict):
 
 
 class LatencyConfig(Strict):
-    """How latency is measured and judged. No budget unless one is declared here."""
+    """How latency is measured and judged. There are only the budgets that are declared here."""
 
     budgets: tuple[BudgetConfig, ...] = ()
     warmup: Annotated[int, Field(ge=0, le=512)] = Field(

@@ -52,14 +52,14 @@ def user_config_dir() -> Path:
 def _places(folder: str, search: Sequence[Path]) -> list[Path]:
     bundled = [_PACKAGE / "_bundled" / folder, _PACKAGE.parents[1] / folder]
     own: list[Path] = []
-    with contextlib.suppress(ConfigError):  # no home: nothing of the user's own
+    with contextlib.suppress(ConfigError):  # no home: the user has no files of their own
         own = [user_config_dir() / folder]
     places = [Path.cwd() / folder, *search, *own, *bundled]
     return list(dict.fromkeys(resolved(place) for place in places))
 
 
 def target_names(search: Sequence[Path] = ()) -> dict[str, Path]:
-    """Every target that can be named, with its file; the first place that has a name wins.
+    """Every target that can be named, with its file; the first place that has a name is used.
 
     Places: ``./targets``, `search`, the user's ``targets``, those that came with the harness.
     """
@@ -123,28 +123,28 @@ def _shown(path: Path) -> str:
 
 
 def validate(model: type[_M], data: Mapping[str, Any], document: Document, base: Path, *, kind: str, what: str) -> _M:
-    """The file's data as its model.
+    """Validate a file's data.
 
     Args:
-        model: of the file.
-        data: what stands in it, with what has a default of the file's own.
+        model: the file's configuration model.
+        data: the file's data, with the defaults that depend on the file.
         document: the file.
-        base: the folder from which relative paths are meant.
-        kind: of the error.
+        base: the folder for relative paths.
+        kind: the error's kind.
         what: the file in words.
 
     Raises:
         ConfigError: of that kind; each problem with ``file:line``.
     """
     try:
-        # As JSON, strictly: no text becomes a number, no number a truth value.
+        # As strict JSON: text does not become a number, and a number does not become a truth value.
         return model.model_validate_json(json.dumps(data), strict=True, context={"base": base})
     except ValidationError as error:
         raise fail(kind, f"{document.file} is not a valid {what}", problems_of(error, model, document)) from error
 
 
 def load_target(wanted: str | Path, *, search: Sequence[Path] = ()) -> TargetBase:
-    """The target of that name or path, as its kind's own model.
+    """Load the target of that name or path, as its kind's configuration model.
 
     Raises:
         ConfigError: kind ``target-unknown``, ``target-missing``, ``target-invalid``, ``unknown-kind`` or ``yaml``;
@@ -173,17 +173,17 @@ def load_target(wanted: str | Path, *, search: Sequence[Path] = ()) -> TargetBas
 def load_build(
     wanted: str | Path, *, search: Sequence[Path] = (), require_files: bool = True, require_keys: bool = True
 ) -> Build:
-    """The build of that name or path, paths made absolute.
+    """Load the build of that name or path, with absolute paths.
 
     Args:
         wanted: a name, a file, or a folder with a ``build.yaml``.
         search: further places for names.
         require_files: whether every file that is named must exist and be readable.
-        require_keys: whether the keys of `trust` are among them; not where a command is what fetches them.
+        require_keys: whether this includes the keys of `trust`; False for a command that fetches them.
 
     Raises:
         ConfigError: kind ``build-unknown``, ``build-missing``, ``build-invalid``, ``image-missing``, ``file-contents``
-            (a file, or a result profile, that is something else) or ``yaml``.
+            (a file, or a result profile, has other contents) or ``yaml``.
     """
     path = _find("build", wanted, build_names(search))
     document = read(path)
@@ -208,13 +208,13 @@ def harness_checks() -> dict[str, bool]:
 
 
 def refuse_vain_waivers(build: Build, document: Document | None, known: Mapping[str, bool]) -> None:
-    """Refuse the waivers of a build that could never excuse anything.
+    """Refuse waivers of a build that can never excuse a finding.
 
     Args:
         known: whether each known check can be waived, by its id.
 
     Raises:
-        ConfigError: kind ``build-invalid``: a waiver whose every check cannot be waived.
+        ConfigError: kind ``build-invalid``: no check that the waiver matches can be waived.
     """
     problems = []
     for index, waiver in enumerate(build.waivers):
@@ -295,7 +295,7 @@ def _require_files(build: Build, document: Document, *, keys: bool) -> None:
 
 
 def _file_meant(missing: Path, words: Iterable[str] = ()) -> str:
-    """The file beside a missing one that has almost its name; or one of the words that may stand there instead."""
+    """The suggestion for a missing file: a file beside it with a similar name, or one of the allowed words."""
     try:
         beside = [entry.name for entry in os.scandir(missing.parent)]
     except OSError:

@@ -1,6 +1,6 @@
-"""What lies where on a target, and to whom it belongs; which services its firmware offers to non-secure clients.
+"""A target's memory and peripherals with their owners, and the services that its firmware offers to non-secure clients.
 
-The isolation and confidentiality suites judge by these lists only. A target without them is not covered: no suite
+The isolation and confidentiality suites judge by these lists only. Without them these suites are not covered: no suite
 guesses a map from a machine's name.
 """
 
@@ -21,13 +21,13 @@ Owner = Literal["secure", "nonsecure"]
 MessageType = Annotated[int, Field(ge=0, le=0x7FFF)]
 _STATELESS = 1 << 30
 _RESERVED_HANDLE_BITS = 0xBFFF_00E0
-"""Of a stateless handle, as TF-M's manifest tool gives it out: neither index, nor version, nor the bit that says so."""
+"""Bits of a stateless handle (TF-M's manifest tool) other than the index, the version and the bit "stateless"."""
 _SHARED_STATUSES = range(-256, -128)
-"""PSA Status Code API 1.0 s.2.1: of the PSA APIs and of the SPM; a service has -1 to -128, and those below -256."""
+"""Statuses of the PSA APIs and the SPM (PSA Status Code API 1.0 s.2.1); a service uses -1 to -128 and below -256."""
 
 
 class MemoryRegion(Strict):
-    """Memory that belongs to one side as a whole. Each alias of it is a region of its own."""
+    """Memory that belongs as a whole to one side. Each of its aliases is a separate region."""
 
     name: str = Field(min_length=1)
     at: Address
@@ -42,7 +42,7 @@ class MemoryRegion(Strict):
 
     @property
     def end(self) -> int:
-        """The first address behind it."""
+        """The first address after it."""
         return self.at + self.size
 
     @model_validator(mode="after")
@@ -62,7 +62,7 @@ class PeripheralRegion(Strict):
     alias: Address | None = Field(default=None, description="address of the secure alias")
     size: Size = 0x1000
     owner: Owner = Field(
-        description="who may use it through the non-secure alias; the secure alias is the secure side's"
+        description="which side may use it through the non-secure alias; the secure alias belongs to the secure side"
     )
     role: Literal["sensor", "console", "timer", "protection", "debug", "other"] = "other"
     interrupts: tuple[Annotated[int, Field(ge=0, le=479)], ...] = Field(
@@ -71,7 +71,7 @@ class PeripheralRegion(Strict):
 
 
 class ServiceCall(Strict):
-    """A call of a service that works: its pointers are then moved to where they must be refused."""
+    """A call that a service accepts; tests then change its pointers to addresses that the service must refuse."""
 
     type: MessageType
     inputs: tuple[HexBytes, ...] = ()
@@ -88,7 +88,7 @@ class ServiceConfig(Strict):
         default=(), description="further types, answered in the lifecycle `assembly and test` (0x10xx) only"
     )
     resets: tuple[MessageType, ...] = Field(
-        default=(), description="those of `types` that reset the device on purpose: no random call asks for them"
+        default=(), description="those of `types` that reset the device on purpose: random calls leave them out"
     )
     own_errors: tuple[int, ...] = Field(
         default=(), description="answers by which it refuses, besides the errors of the PSA APIs, as its own API says"
@@ -96,11 +96,11 @@ class ServiceConfig(Strict):
     calls: tuple[ServiceCall, ...] = ()
 
     def refuses(self, status: int) -> bool:
-        """Whether an answer of this service means that it did not do what was asked."""
+        """Whether a status of this service means that it refused the call."""
         return status < 0 or status in self.own_errors
 
     def has_alias(self, handle: int) -> bool:
-        """Whether a handle is this service's stateless one but for bits that TF-M reserves, and does not look at."""
+        """Whether a handle differs from this service's stateless handle only in reserved bits, which TF-M ignores."""
         differ = handle ^ self.handle
         return bool(self.handle & _STATELESS) and differ != 0 and differ & ~_RESERVED_HANDLE_BITS == 0
 
@@ -151,12 +151,12 @@ class MemoryMap(Strict):
 
     @property
     def scratch(self) -> tuple[int, int] | None:
-        """(address, size) of non-secure RAM that the firmware does not use; None where the target names none."""
+        """(address, size) of non-secure RAM that the firmware does not use; None if the target names none."""
         return next(((r.scratch, r.end - r.scratch) for r in self.memory if r.scratch is not None), None)
 
 
 def service_of(services: Iterable[ServiceConfig], handle: int) -> ServiceConfig | None:
-    """The service of a handle, also of one that differs in reserved bits only (`ServiceConfig.has_alias`)."""
+    """The service of a handle, also of a handle that differs only in reserved bits (`ServiceConfig.has_alias`)."""
     known = tuple(services)
     own = next((each for each in known if each.handle == handle), None)
     return own or next((each for each in known if each.has_alias(handle)), None)

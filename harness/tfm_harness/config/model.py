@@ -20,22 +20,22 @@ __all__ = ["ModelConfig"]
 class ModelConfig(Strict):
     """One model inside the firmware.
 
-    `file` is on the device, and the reference interpreter runs it; `compiled` is on the device, and Vela made it of
-    `reference`; `reference` alone says what tells the right values of models that no interpreter runs (microTVM);
-    `image` is the signed file that carries it, when it is loaded on its own; `slot` is its factory slot.
+    `file` is on the device, and the reference interpreter runs it. `compiled` is on the device, and Vela made it from
+    `reference`. `reference` alone names what gives the right values of models that no interpreter runs (microTVM).
+    `image` is the signed file that contains the model, when it is loaded on its own. `slot` is its factory slot.
     """
 
     file: ConfigPath | None = None
     compiled: ConfigPath | None = Field(
-        default=None, description="what is on the device, made of `reference`: by Vela for an Ethos-U, or of ONNX"
+        default=None, description="the file on the device, made from `reference`: by Vela for an Ethos-U, or from ONNX"
     )
     reference: ReferenceConfig | None = Field(
-        default=None, description="what tells the right outputs, in place of `file`: a path is the model before Vela"
+        default=None, description="what gives the right outputs, instead of `file`: a path is the model before Vela"
     )
-    vela: VelaConfig | None = Field(default=None, description="with which version and options `compiled` was made")
+    vela: VelaConfig | None = Field(default=None, description="the version and options of Vela that made `compiled`")
     input_factor: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
         default=None,
-        description="what the firmware multiplies the number it is given with, once, in single precision"
+        description="the factor by which the firmware multiplies the given number, once, in single precision"
         " (degrees to radians: 0.017453292)",
     )
     image: ConfigPath | None = None
@@ -47,13 +47,13 @@ class ModelConfig(Strict):
     trace: str | None = Field(default=None, description="a recorded trace that makes sense as input, for demos")
     state: Literal["per-vector", "sequence"] | None = Field(
         default=None,
-        description="of a stateful model: the device resets its state for each inference, or keeps it over a sequence",
+        description="for a stateful model: the device resets its state for each inference, or keeps it over a sequence",
     )
     signature: str | None = Field(
         default=None,
         min_length=1,
         max_length=200,
-        description="of a model with several signatures: the key of the one that the device runs",
+        description="for a model with several signatures: the key of the one that the device runs",
     )
     quantisation: Quantisation | None = Field(
         default=None, description="how the firmware quantises real inputs (default: round, half away from zero)"
@@ -69,7 +69,7 @@ class ModelConfig(Strict):
         description="what the firmware prints: the outputs, or the mean squared difference of output and input",
     )
     dataset: DatasetConfig | None = Field(
-        default=None, description="labelled inputs, and how right the model must be on them"
+        default=None, description="labelled inputs, and the accuracy that the model must reach on them"
     )
 
     @model_validator(mode="after")
@@ -103,7 +103,7 @@ class ModelConfig(Strict):
 
     @property
     def degrees_factor(self) -> float:
-        """What the firmware multiplies degrees with before they are quantised: `input_factor`, else pi / 180."""
+        """The factor that the firmware applies to degrees before it quantises them: `input_factor`, else pi / 180."""
         return self.input_factor or math.pi / 180
 
     @property
@@ -113,7 +113,7 @@ class ModelConfig(Strict):
 
     @property
     def for_npu(self) -> bool:
-        """Whether Vela made it for an Ethos-U."""
+        """Whether Vela compiled it for an Ethos-U."""
         return self.compiled is not None and self.reference is not None and self.reference.kind == "tflite"
 
     @property

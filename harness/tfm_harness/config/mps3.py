@@ -23,7 +23,7 @@ class DiskConfig(Strict):
     """Where the board's card appears.
 
     Either `label` (and `usb_serial`, when several boards are plugged in): the harness mounts it with
-    udisks; or `mount`: a folder where it is mounted already, or that stands in for it.
+    udisks; or `mount`: a folder where it is mounted already, or that is used in its place.
     """
 
     label: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,11}$")] | None = None
@@ -67,11 +67,11 @@ class Mps3Target(TargetBase):
     )
     mcc_map: tuple[MccWindowConfig, ...] = Field(default=(), description="instead of the application note's own map")
     stimulus: StimulusConfig | None = Field(default=None, description="what plays the sensors on the board's I2C bus")
-    restore: bool = Field(default=False, description="put the card's first content back at release")
+    restore: bool = Field(default=False, description="restore the card's original content at release")
     start_timeout: Seconds = Field(default=90.0, description="longest silence of the MCC while it loads images")
 
     def known_by(self) -> tuple[str, ...]:
-        """The card: its first content is kept for it, on whichever ports the board is."""
+        """The card: the backup of its content belongs to the card, whatever ports the board has."""
         return (f"disk {self.disk.usb_serial or self.disk.label or self.disk.mount}",)
 
     def resources(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class Mps3Target(TargetBase):
         return self
 
     def check_build(self, build: Build) -> list[str]:
-        """Adds what only the MCC asks: raw images at addresses."""
+        """Check the MCC's needs, too: raw images at addresses."""
         problems = super().check_build(build)
         problems += self._slots_are_addresses(build, "an MPS3")
         return problems

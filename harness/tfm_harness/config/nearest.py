@@ -1,4 +1,4 @@
-"""What somebody probably meant."""
+"""The known word that a misspelt word probably means."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["did_you_mean", "nearest"]
 
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.5) -> str | None:
-    """The known word most like `word`, if any is like it."""
+    """The known word most similar to `word`; None if none is similar."""
     by_lower = {item.lower(): item for item in known}
     found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=cutoff)
     return by_lower[found[0]] if found else None

@@ -1,4 +1,4 @@
-"""The NPU of a target, and what was compiled for one: the models of ``npu`` and ``models.NAME.vela``."""
+"""The NPU of a target, and how models were compiled for it: the keys ``npu`` and ``models.NAME.vela``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class NpuConfig(Strict):
 
 
 class VelaConfig(Strict):
-    """How Vela compiled a model. With both keys the harness demands the same commands of the Vela it has."""
+    """How Vela compiled a model. If both keys are given, the harness's own Vela must produce the same commands."""
 
     version: str = Field(default="", pattern=r"^(\d{1,3}(\.\w{1,12}){1,4})?$", description="`vela --version`")
     options: tuple[Annotated[str, Field(min_length=1, max_length=1000)], ...] | None = Field(

@@ -1,4 +1,4 @@
-"""A part of a configuration file whose form its own tag decides, and for which packages can add forms."""
+"""A part of a configuration file whose tag decides its form; packages can add forms."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class OpenUnion:
     """Metadata for ``Annotated[Base, OpenUnion(...)]``.
 
     Attributes:
-        built_in: the tagged union of the forms that come with the harness.
-        base: what every form derives from.
+        built_in: the tagged union of the built-in forms.
+        base: the base class of every form.
         key: the tag.
-        point: the extension point that adds forms, a key of `tfm_harness.extensions.POINTS`; what it adds has its
-            form as ``config_model``.
+        point: the extension point that adds forms, a key of `tfm_harness.extensions.POINTS`; the class that is added
+            has its form as ``config_model``.
     """
 
     built_in: Any
@@ -72,7 +72,7 @@ class OpenUnion:
             ) from None
 
     def _added(self, name: str) -> type[BaseModel]:
-        """The form that the installed extension of that name adds. Raises `ExtensionError`."""
+        """The form of the installed extension of that name. Raises `ExtensionError`."""
         extension = find(self.point, name)
         if extension is None:
             raise HarnessBug(f"no package adds the {POINTS[self.point].thing} {name!r}", kind="extension-gone")
@@ -84,7 +84,7 @@ class OpenUnion:
 
 
 def _named(item: Any, model: type[BaseModel]) -> InitErrorDetails:  # noqa: ANN401 - pydantic's own mapping
-    """An error of an extension's form; an unknown key with the nearest known one, which only the form knows."""
+    """An error of an extension's form. For an unknown key it names the nearest known key, which only the form knows."""
     kind: str | PydanticCustomError = item["type"]
     context = item.get("ctx", {})
     if kind == "extra_forbidden":
@@ -97,4 +97,4 @@ def _named(item: Any, model: type[BaseModel]) -> InitErrorDetails:  # noqa: ANN4
 
 
 _KNOWN = frozenset({"missing", "string_type", "int_type", "float_type", "bool_type"})
-"""Errors that pass as they are; the others pass as their text."""
+"""Errors that are passed on unchanged; of the others only the text is passed on."""

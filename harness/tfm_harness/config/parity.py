@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["ParityConfig", "Quantisation", "ToleranceConfig"]
 
 Quantisation = Literal["round", "round-even", "truncate", "floor"]
-"""From real numbers to integers: half away from zero, half to even, toward zero, down."""
+"""The rounding from real numbers to integers: half away from zero, half to even, toward zero, down."""
 
 
 NOT_CHOSEN: Final = ("ai-edge-litert-default", "native", "onnx-reference", "onnxruntime", "tflite-runtime-default")
-"""Engines for the harness itself: optimised kernels for its tests, generated C and ONNX for `models.NAME.reference`."""
+"""Engines that a build cannot choose: optimised kernels of the harness's tests, those of `models.NAME.reference`."""
 
 
 class ToleranceConfig(Strict):
@@ -82,7 +82,7 @@ class ToleranceConfig(Strict):
 
 
 class ParityConfig(Strict):
-    """Bit-exact unless something else is declared here."""
+    """How outputs are compared: they must be bit-exact unless this declares a tolerance."""
 
     quantisation: Mapping[Name, Quantisation] = Field(
         default_factory=dict,
@@ -121,7 +121,7 @@ class ParityConfig(Strict):
         return self
 
     def rule(self, model: str, declared: Quantisation | None = None) -> QuantisationRule:
-        """The quantisation rule of a model; `declared` is what its own declaration says."""
+        """The quantisation rule of a model; `declared` is the rule in the model's own declaration."""
         from tfm_harness.parity.quantise import QuantisationRule
 
         return QuantisationRule(declared or self.quantisation.get(model, "round"))

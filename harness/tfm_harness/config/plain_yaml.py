@@ -1,4 +1,4 @@
-"""YAML that comes from elsewhere: plain values only, so that a few bytes cannot grow to gigabytes."""
+"""Reads YAML from elsewhere: plain values only, so that a few bytes cannot grow to gigabytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PlainLoader(yaml.SafeLoader):
     _nodes = 0
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:  # noqa: FBT002 - PyYAML's own
-        """One value. What looks like a number or a date and is none (``0x_``, the 41st of January) is no YAML."""
+        """Make one value. Text that only looks like a number or a date (``0x_``, the 41st of January) is an error."""
         try:
             return super().construct_object(node, deep)
         except (ValueError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""YAML with positions: plain data, and for each value the line and column where it stands.
+"""YAML with positions: plain data, and the line and column of each value.
 
 Stricter than YAML 1.1 on purpose: ``on``, ``off``, ``yes`` and ``no`` are words, keys are text,
 duplicate keys are refused, tags are refused, and size, depth and the number of values after
@@ -26,7 +26,7 @@ MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 32
 """Deepest nesting."""
 MAX_VALUES: Final = 50_000
-"""Most values in a file, each use of an alias counted as if written out."""
+"""Most values in a file; each use of an alias counts as if written out."""
 
 Path_ = tuple[str | int, ...]
 
@@ -41,7 +41,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file: its data, and where each key and value stands; `file` is its name for people."""
+    """A parsed file: its data, and the position of each key and value; `file` is its name for people."""
 
     file: str
     data: Any
@@ -55,7 +55,7 @@ class Document:
         return f"{self.file}:{position.line}" if position else self.file
 
     def position(self, path: Path_, *, key: bool = False) -> Position | None:
-        """The position of `path`, or of the longest beginning of it that stands in the file."""
+        """The position of `path`, or of the longest beginning of `path` that is in the file."""
         for length in range(len(path), -1, -1):
             first, second = (self.keys, self.values) if key else (self.values, self.keys)
             found = first.get(path[:length]) or second.get(path[:length])
@@ -65,7 +65,7 @@ class Document:
 
 
 class _Mark(Protocol):
-    """What PyYAML's marks have, its C ones and its Python ones."""
+    """The attributes that PyYAML's C and Python marks have in common."""
 
     line: int
     column: int
@@ -96,7 +96,7 @@ def _refuse(file: str, mark: _Mark | None, message: str, **more: str) -> ConfigE
 
 
 def _check_shape(text: str, file: str) -> None:
-    """Walk the event stream (no recursion) so that nothing deep or tagged is ever composed."""
+    """Check the event stream without recursion, so that nothing deep or tagged is ever composed."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -178,7 +178,7 @@ class _Builder:
             case "float":
                 try:
                     number = float(text)
-                except ValueError:  # .inf and .nan are YAML's spelling
+                except ValueError:  # YAML spells these .inf and .nan
                     number = math.nan
                 if not math.isfinite(number):
                     raise _refuse(self.file, node.start_mark, "a number must be finite", seen=text)
@@ -196,7 +196,7 @@ def parse(text: str, file: str = "<text>") -> Document:
 
     Args:
         text: at most `MAX_BYTES` long in UTF-8.
-        file: what errors call it.
+        file: the file's name in errors.
 
     Raises:
         ConfigError: kind ``yaml``: bad syntax, duplicate or non-text keys, tags, too large, too deep.

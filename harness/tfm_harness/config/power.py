@@ -1,4 +1,4 @@
-"""How a target's power is switched, and what recovery may do: models of the ``power`` and ``recovery`` keys."""
+"""How a target's power is switched, and what recovery may do: the ``power`` and ``recovery`` keys."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RecoveryStep(enum.StrEnum):
 
 
 class RecoveryConfig(_Strict):
-    """What to try, in order, before a board is given up; each try is recorded in the results."""
+    """What to try, in order, before a board counts as lost; each try is recorded in the results."""
 
     steps: tuple[RecoveryStep, ...] = (RecoveryStep.RESET,)
     attempts: int = Field(default=1, ge=1, le=5, description="tries of each step")

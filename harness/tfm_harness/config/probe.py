@@ -22,7 +22,7 @@ ResetLine = Literal["hardware", "sysresetreq", "vectreset", "emulated", "default
 
 
 class RamRegion(Strict):
-    """Memory that images are written to like RAM, and that the part's own map lacks."""
+    """Memory that is written like RAM and that pyOCD's map of the part does not contain."""
 
     start: Address
     size: Size = Field(gt=0)
@@ -48,7 +48,7 @@ class ProbeTarget(TargetBase):
     pack: ConfigPath | None = Field(default=None, description="CMSIS-Pack that describes the part")
     frequency: int | None = Field(default=None, ge=1_000, le=100_000_000, description="SWD clock in Hz")
     connect: Literal["halt", "pre-reset", "under-reset"] = Field(
-        default="halt", description="how the core is caught before flashing"
+        default="halt", description="how the core is halted before flashing"
     )
     erase: Literal["auto", "sector", "chip"] = "sector"
     regions: Mapping[Name, RamRegion] = Field(default_factory=dict)
@@ -82,7 +82,7 @@ class ProbeTarget(TargetBase):
         return tuple(names)
 
     def check_build(self, build: Build) -> list[str]:
-        """Adds what only a probe asks: addresses."""
+        """Check a probe's needs, too: images with addresses."""
         problems = super().check_build(build)
         problems += self._slots_are_addresses(build, "a probe")
         return problems

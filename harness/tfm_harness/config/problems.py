@@ -1,4 +1,4 @@
-"""From pydantic's complaints to lines a person can act on: file:line, the key, the nearest known key."""
+"""Turns pydantic's errors into lines that help: file:line, the key, the nearest known key."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def fail(kind: str, what: str, problems: Sequence[Problem], hint: str | None = N
 
 
 def problems_of(error: ValidationError, model: type[BaseModel], document: Document) -> list[Problem]:
-    """Every complaint with its line, in the file's order."""
+    """Every error with its line, in the file's order."""
     found: list[tuple[int, Problem]] = []
     for item in error.errors(include_url=False):
         if item["type"] == "too_short" and _long_enough(item["input"], item["ctx"]["min_length"]):
-            continue  # pydantic counts only the right ones; what is wrong with the others is told
+            continue  # pydantic counts only valid items; the errors of the others are reported
         path = _in_document(item["loc"], document)
         unknown = item["type"] == "extra_forbidden"
         where = document.where(path, key=unknown)
@@ -58,7 +58,7 @@ def _long_enough(value: object, least: int) -> bool:
 
 
 def _in_document(loc: Loc, document: Document) -> Loc:
-    """`loc` without what pydantic adds to name union members; a missing key stays as the last part."""
+    """`loc` without the parts that pydantic adds for union members; a missing key stays as the last part."""
     path: Loc = ()
     for index, part in enumerate(loc):
         if (*path, part) in document.values:
@@ -131,7 +131,7 @@ def _models_at(model: type[BaseModel], loc: Loc) -> Iterator[type[BaseModel]]:
                 following.append(found.model_fields[part].annotation)
             elif part in _tags(found) or part == found.__name__:
                 following.append(found)
-        # A container's index or key, or a union's tag: the models behind it stay the same.
+        # A container's index or key, or a union's tag: the candidate models stay the same.
         candidates = following or candidates
     for candidate in candidates:
         yield from _members(candidate)

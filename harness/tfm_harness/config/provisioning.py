@@ -14,7 +14,7 @@ _URL = re.compile(r"https://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::(\d{1,5}))?/?
 
 
 class ProvisioningConfig(Strict):
-    """Where the provisioning suite asks for certificates; without it, a CA of the run's own is asked.
+    """The server that the provisioning suite asks for certificates; without it, the suite asks a CA of the run.
 
     The private key is read by the TLS library and by nothing else.
     """
@@ -41,7 +41,7 @@ class ProvisioningConfig(Strict):
 
     @property
     def port(self) -> int:
-        """The port; 443 where none is said."""
+        """The port; 443 if the address has none."""
         return self._parts()[1]
 
     def _parts(self) -> tuple[str, int]:

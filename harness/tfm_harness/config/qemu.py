@@ -36,7 +36,7 @@ _HOST = ("-semihosting", "-semihosting-config", "-fsdev", "-virtfs", "-daemonize
 
 
 class IcountConfig(Strict):
-    """Deterministic counter mode: each instruction takes 2**shift ns of virtual time."""
+    """Deterministic counting: each instruction takes 2**shift ns of virtual time."""
 
     shift: int = Field(default=5, ge=0, le=10)
     sleep: bool = True
@@ -84,15 +84,15 @@ class QemuTarget(EmulatedTarget):
         return self
 
     def check_build(self, build: Build) -> list[str]:
-        """Adds what only QEMU asks: something to start from, and a place of its own for each raw image."""
+        """Check QEMU's needs, too: an image to start from, and a separate place for each raw image."""
         problems = super().check_build(build)
-        # The CPU starts from its vector table: in an ELF kernel, or in a hex or raw image (a merged TF-M image).
+        # The CPU starts from a vector table, in an ELF kernel or in a hex or raw image (a merged TF-M image).
         if not any(image.world == "secure" for image in build.images):
             problems.append(f"build {build.name!r} has no secure ELF image (nor another secure one) to start from")
         return problems or list(self._overlaps(build))
 
     def _overlaps(self, build: Build) -> Iterator[str]:
-        """Raw files laid over each other, or over what the harness provides: QEMU would not start."""
+        """Raw files that overlap each other, or memory that the harness provides: QEMU would not start."""
         slots = self.virtual.model_slots
         taken = {image.slot for image in build.images if image.slot is not None}
         files = [(image.file, image.at, image.slot) for image in build.images]

@@ -1,4 +1,4 @@
-"""What tells the right outputs where that is not the file on the device: the model of ``models.NAME.reference``."""
+"""What gives the right outputs if not the file on the device: the configuration model of ``models.NAME.reference``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ReferenceKind = Literal["table", "native", "onnx", "tflite"]
 
 
 def _list(value: object) -> object:
-    # Behind the validator of `ReferenceConfig` pydantic no longer knows that a list came from JSON.
+    # After the validator of `ReferenceConfig`, pydantic no longer knows that a list came from JSON.
     return tuple(value) if isinstance(value, list) else value
 
 
 class TensorConfig(Strict):
-    """An input or output of the device, where it is not as the ONNX model has it."""
+    """An input or output of the device that differs from the ONNX model's."""
 
     dtype: Literal["float32", "int8", "uint8", "int16", "int32", "int64", "bool"] | None = Field(
         default=None, description="the device's type (default: the model's; float32 for any float)"
@@ -53,7 +53,7 @@ class TensorConfig(Strict):
 class ReferenceConfig(Strict):
     """One of: the model before Vela, an ONNX model, a recorded table of values, a native library for this host.
 
-    All but the table are run in a process of its own, with limits on time and memory. A path alone is a ``tflite``.
+    All but the table run in a process of their own, with limits on time and memory. A path alone means ``tflite``.
     """
 
     tflite: ConfigPath | None = Field(default=None, description="the model before Vela compiled it for an Ethos-U")
@@ -93,7 +93,7 @@ class ReferenceConfig(Strict):
 
     @property
     def kind(self) -> ReferenceKind:
-        """Which of them."""
+        """Which kind of reference is given."""
         if self.tflite is not None:
             return "tflite"
         if self.onnx is not None:
@@ -102,7 +102,7 @@ class ReferenceConfig(Strict):
 
     @property
     def tells_values(self) -> bool:
-        """Whether it tells one number for one number, and no tensors."""
+        """Whether it gives one number for one number instead of tensors."""
         return self.kind in {"table", "native"}
 
     @property

@@ -23,8 +23,8 @@ def read_result_profile(name: str, *, base: Path | None = None) -> ResultProfile
     Packages add theirs in the entry-point group ``tfm_harness.result_profiles``.
 
     Raises:
-        ConfigError: no such profile, or a file that breaks the form.
-        ExtensionError: the package that adds it cannot be used, or its profile breaks the form.
+        ConfigError: no such profile, or the file has the wrong form.
+        ExtensionError: the package that adds it cannot be used, or its profile has the wrong form.
     """
     path = Path(name) if base is None else base / name
     if path.suffix not in {".yaml", ".yml"}:

@@ -15,7 +15,7 @@ I2cAddress = Annotated[int, Field(ge=0x08, le=0x77, description="7-bit I2C addre
 
 
 class SensorBase(Strict):
-    """What every sensor of a target has. A package's own sensor model extends it."""
+    """The keys of every sensor of a target. A package's own sensor model extends it."""
 
     model: str
     bus: Name | None = Field(default=None, description="the board kind's name of the I2C bus; its default when absent")

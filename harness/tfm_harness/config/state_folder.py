@@ -1,4 +1,4 @@
-"""Where what outlives a run is kept on this host: virtual boards' identities, locks, ledgers, baselines."""
+"""The folder on this host for data that outlives a run: virtual boards' identities, locks, ledgers, baselines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["state_dir"]
 
 
 def state_dir(given: str = "") -> Path:
-    """The folder that was given, else the user's own (XDG Base Directory Specification)."""
+    """The given folder, else the user's own (XDG Base Directory Specification)."""
     if given:
         return resolved(expanded(Path(given)))
     base = os.environ.get("XDG_STATE_HOME", "")

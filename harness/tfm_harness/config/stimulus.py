@@ -16,7 +16,7 @@ __all__ = ["Ft4222StimulusConfig", "PicoStimulusConfig", "StimulusBase", "Stimul
 
 
 class StimulusBase(Strict):
-    """What every player of a real board's sensors has. A package's own back end extends it."""
+    """The keys of every player of a real board's sensors. A package's own back end extends it."""
 
     kind: str
 
@@ -34,7 +34,7 @@ class PicoStimulusConfig(StimulusBase):
     timeout: float = Field(default=1.0, gt=0, le=60, description="limit of one answer, in seconds")
 
     def model_post_init(self, _context: object) -> None:
-        """One way to reach it, not two."""
+        """Refuse a configuration with both ways to reach it, or with none."""
         if (self.port is None) == (self.endpoint is None):
             raise ValueError("give either `port` or `endpoint`")
 
@@ -48,7 +48,7 @@ class PicoStimulusConfig(StimulusBase):
 class Ft4222StimulusConfig(StimulusBase):
     """An FT4222H as I2C target (PyPI ``ft4222``): answers are loaded beforehand, one sensor only.
 
-    It has no register pointer: every read gives the bytes loaded last, for any register.
+    It has no register pointer: every read of any register returns the bytes loaded last.
     """
 
     kind: Literal["ft4222"]

@@ -1,4 +1,4 @@
-"""What every target description has: the model of ``targets/*.yaml``.
+"""The keys of every target description: the configuration model of ``targets/*.yaml``.
 
 Each board kind extends `TargetBase` with its own keys and names the extension in
 `Board.config_model`.
@@ -59,10 +59,10 @@ class TargetLimits(Strict):
 
 
 class TargetBase(Strict):
-    """What every kind of target has.
+    """The keys of every kind of target.
 
-    `name` defaults to the file's name. `consoles` maps logical names to what the kind calls a UART;
-    each kind narrows its type.
+    `name` defaults to the file's name. `consoles` maps logical names to the kind's description of a UART; each kind
+    narrows its type.
     """
 
     name: Name
@@ -108,18 +108,18 @@ class TargetBase(Strict):
         return self._document.path if self._document else None
 
     def resources(self) -> tuple[str, ...]:
-        """Names of the physical things only one session may use at a time: probe serials, ports, places.
+        """Names of the physical things that only one session may use at a time: probe serials, ports, places.
 
         Two targets of one run that share one are a configuration error. Virtual boards share nothing.
         """
         return ()
 
     def known_by(self) -> tuple[str, ...]:
-        """Of those, the things that tell this board from others of its name, for locks and what is kept of it."""
+        """The resources that distinguish this board from others of its name, for locks and kept data."""
         return self.resources()
 
     def _slots_are_addresses(self, build: Build, board: str) -> list[str]:
-        """Real boards have no slots that the harness fills: what has one would not be on the board."""
+        """Problems of a build with slots: the harness fills no slots of real boards, so files would be missing."""
         loaded = {image.file for image in build.images if image.at is not None}
         problems = []
         if any(image.slot is not None for image in build.images):
@@ -136,7 +136,7 @@ class TargetBase(Strict):
         return self.npu
 
     def _npu_problems(self, build: Build) -> list[str]:
-        """A model compiled for another NPU than the target's would not run, or worse: run and compute nonsense."""
+        """Problems of models compiled for another NPU: they would not run, or would compute wrong values."""
         from tfm_harness.parity.compiled import read_compiled
 
         problems, npu = [], self._npu()
@@ -149,7 +149,7 @@ class TargetBase(Strict):
                 try:
                     wanted = read_compiled(read_file(path, MODEL_LIMIT), name=path.name).accelerator
                 except HarnessError:
-                    continue  # what is wrong with the file was said when the build was read
+                    continue  # reading the build has already reported what is wrong with the file
             if npu is None:
                 says = f"for {wanted}" if wanted else "for an Ethos-U"
                 problems.append(f"model {name!r} is compiled {says}; target {self.name!r} declares no NPU (`npu`)")
@@ -158,7 +158,7 @@ class TargetBase(Strict):
         return problems
 
     def check_build(self, build: Build) -> list[str]:
-        """What makes `build` unusable on this target, in words; empty when it fits."""
+        """The reasons why `build` cannot be used on this target, in words; empty when it can."""
         problems = []
         known = ", ".join(self.consoles)
         if build.console not in self.consoles and build.protocol != "none":

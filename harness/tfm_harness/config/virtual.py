@@ -1,6 +1,6 @@
 """Virtual boards (emulators): what the harness provides in place of fuses and flash.
 
-Models of the ``virtual`` key. All of it is optional: firmware that knows nothing of it boots without.
+Models of the ``virtual`` key. All of it is optional: firmware that does not use it boots without it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class OtpConfig(Strict):
 
 
 class EntropyConfig(Strict):
-    """Fresh random bytes at each cold boot, where the emulator models no random number generator."""
+    """Fresh random bytes at each cold boot, if the emulator models no random number generator."""
 
     at: Address
 
 
 class NvArea(Strict):
-    """The part of the memory that firmware keeps things in; tests save, damage and restore it."""
+    """The part of the memory that firmware uses; tests save, damage and restore it."""
 
     at: Address = Field(description="where the secure side sees it")
     offset: Address = Field(description="where it begins inside the memory")
@@ -69,7 +69,7 @@ class ModelSlots(Strict):
 
 
 class VirtualConfig(Strict):
-    """What stands in for fuses, random numbers and flash."""
+    """What the harness provides instead of fuses, random numbers and flash."""
 
     otp: OtpConfig | None = None
     entropy: EntropyConfig | None = None
