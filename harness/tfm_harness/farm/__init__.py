@@ -1,1 +1,1 @@
-"""The night: which build runs on which board, what proves the board first, and what is tried again."""
+"""Nights of a farm: they choose a board for each build, prove boards with golden builds, and repeat failed tests."""

@@ -1,4 +1,4 @@
-"""What a night needs of the memory of nights: boards' health, durations, and a place for what was found."""
+"""The interface to the memory of nights: boards' health, durations, and the sessions' results."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ __all__ = ["Book", "NoBook"]
 
 
 class Book(Protocol):
-    """The memory, as a night sees it; `url` is what sessions are told of it, empty when there is none."""
+    """The memory as a night uses it; `url` is the store's URL for the sessions, empty when there is no store."""
 
     url: str
 
     def health(self, boards: Iterable[str]) -> Mapping[str, BoardHealth]:
-        """What is known of boards; those that nobody has said anything of are left out."""
+        """The known health of boards; boards without a known health are left out."""
 
     def set_health(self, health: BoardHealth, night: str) -> None:
         """Keep a board's state."""
 
     def times(self, pools: Iterable[PoolPlan]) -> Times:
-        """What earlier nights took."""
+        """The durations of earlier nights."""
 
     def begin(self, night: Night, farm: str) -> None:
-        """A night begins, or goes on."""
+        """Record that a night begins, or is resumed."""
 
     def take(self, night: Night, assignment: Assignment, result: SessionResult, folder: Path) -> None:
-        """Keep a session that has ended, with its record where it left one."""
+        """Store a session that has ended, with its record if it left one."""
 
     def end(self, night: Night, farm: str, verdict: str) -> None:
-        """The night has ended."""
+        """Record that the night has ended."""
 
     def close(self) -> None:
-        """Close it. Safe to call twice."""
+        """Close the memory. Safe to call twice."""
 
 
 class NoBook:
-    """Remembers for one night only."""
+    """A memory that lasts for one night only."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -58,12 +58,12 @@ class NoBook:
         self.boards[health.name] = health
 
     def times(self, pools: Iterable[PoolPlan]) -> Times:
-        """Nothing."""
+        """No durations: there are no earlier nights."""
         del pools
         return Times()
 
     def begin(self, night: Night, farm: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def take(self, night: Night, assignment: Assignment, result: SessionResult, folder: Path) -> None:
         """As `Book.take`."""
@@ -71,7 +71,7 @@ class NoBook:
         self.taken.append(folder)
 
     def end(self, night: Night, farm: str, verdict: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing."""

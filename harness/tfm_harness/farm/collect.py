@@ -1,4 +1,4 @@
-"""From a session's folder to what came of it. A record that does not fit the plan counts for nothing."""
+"""Makes a session's result from its folder. A record that does not fit the plan is not counted."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class _Trouble:
 
 
 def collect(assignment: Assignment, finished: Finished, folder: Path, build: PlannedBuild) -> SessionResult:
-    """What came of a session.
+    """The result of a session.
 
     Args:
-        assignment: what was to run.
-        finished: how its process ended.
+        assignment: the task and the board.
+        finished: the end of its process.
         folder: its folder.
-        build: what it should have run, with its files' digests.
+        build: the build that it should have run, with the digests of its files.
     """
     base = SessionResult(
         session=assignment.session, board=assignment.board, seconds=finished.seconds, host=finished.host
@@ -74,12 +74,12 @@ def collect(assignment: Assignment, finished: Finished, folder: Path, build: Pla
     if finished.ended:
         kind, whose, words = _ENDED[finished.ended]
         if finished.ended == "night" and not record.interrupted:
-            return found  # it had ended by itself before it was asked to
+            return found  # it had ended by itself before the night asked it to end
         if kind == CUT_OFF:
             cut = {name: replace(one, kind=CUT_OFF) if one.cut_off else one for name, one in found.attempts.items()}
             found = replace(found, attempts=cut)
         return replace(found, trouble=kind, responsibility=whose, headline=f"{words}; {record.headline}")
-    if record.verdict == "interrupted" and not record.interrupted:  # pytest's word for tests that it cannot collect
+    if record.verdict == "interrupted" and not record.interrupted:  # pytest says so when it cannot collect tests
         said = _tail(folder / "output.txt")
         return replace(found, trouble="session-refused", responsibility="configuration", attempts={},
                        headline=f"the tests cannot be collected; it said: {said}")  # fmt: skip
@@ -97,7 +97,7 @@ def _attempt(assignment: Assignment, test: TestEntry) -> Attempt:
 
 
 def _another_build(record: RunRecord, build: PlannedBuild) -> str:
-    """How the files that ran differ from those of the plan; empty when they are the same."""
+    """The difference between the files that ran and those of the plan; empty when they are the same."""
     ran = {file.name: file.sha256 for one in record.combinations for file in one.files if file.role != "target"}
     differing = [name for name, digest in build.files.items() if ran.get(name) != digest]
     differing += [name for name in ran if name not in build.files]
@@ -107,7 +107,7 @@ def _another_build(record: RunRecord, build: PlannedBuild) -> str:
 
 
 def _without_record(finished: Finished, folder: Path, why: str) -> _Trouble:
-    """Whose responsibility it is that there is no record."""
+    """The trouble, and the responsibility for it, when there is no record."""
     said = finished.message or _tail(folder / "output.txt")
     if finished.ended:
         kind, whose, words = _ENDED[finished.ended]
@@ -127,7 +127,7 @@ def _without_record(finished: Finished, folder: Path, why: str) -> _Trouble:
 
 
 def _tail(file: Path) -> str:
-    """The last words of a session's output."""
+    """The last lines of a session's output."""
     try:
         with file.open("rb") as stream:
             stream.seek(max(0, file.stat().st_size - 4 * _TAIL))

@@ -11,12 +11,12 @@ MODULE = "tfm_harness.cli.main"
 
 
 def make_job(assignment: Assignment, plan: Plan, *, policy: str = "") -> Job:
-    """What an engine is given for an assignment: ``tfm-harness run`` with everything said.
+    """The job of an assignment for an engine: ``tfm-harness run`` with all options.
 
     Args:
         assignment: a task on a board.
-        plan: the night's.
-        policy: the farm's; empty: the build's own.
+        plan: the plan of the night.
+        policy: the policy of the farm; empty: the build's own.
     """
     task = assignment.task
     pool = plan.pools[task.pool]

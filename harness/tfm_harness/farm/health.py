@@ -1,9 +1,9 @@
-"""What is known of a board: LAVA's words and rules, as pure functions.
+"""The health of a board: LAVA's states and rules, as pure functions.
 
-A golden build proves a board. Passed: Good. Failed: Bad, and only a person brings it back. Looping boards are checked
-again and again and stay Looping. Nothing runs on a board in Maintenance or on a Retired one. (LAVA: technical
-references, "state machine" and "health-check".) Stricter than LAVA in one point: where the bench failed in a session,
-the board is Unknown until the golden build has passed on it again.
+A golden build proves a board. If it passes, the board is Good. If it fails, the board is Bad, and only a person can
+change that. Looping boards are checked repeatedly and stay Looping. Nothing runs on a board in Maintenance or
+Retired. (LAVA: technical references, "state machine" and "health-check".) Stricter than LAVA in one point: where the
+bench failed in a session, the board is Unknown until the golden build has passed on it again.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class BoardHealth:
     """A board's state.
 
     Attributes:
-        reason: why it is so, in words.
-        since: when it came to be so, seconds since 1970.
-        checked: when the golden build passed on it last; None: never.
-        changed_by: a person, or the night that found it.
+        reason: the reason for the state, in words.
+        since: the time of the change to this state, seconds since 1970.
+        checked: the last time when the golden build passed on it; None: never.
+        changed_by: the person or the night that changed the state.
     """
 
     name: str
@@ -47,12 +47,12 @@ class BoardHealth:
 
 
 def may_check(state: State) -> bool:
-    """Whether the golden build runs on such a board."""
+    """Whether the golden build may run on a board in this state."""
     return state in {"Good", "Unknown", "Looping"}
 
 
 def may_run(state: State) -> bool:
-    """Whether builds under test may come onto such a board, once it is proved."""
+    """Whether builds under test may run on a board in this state, once it is proved."""
     return state in {"Good", "Unknown"}
 
 
@@ -60,20 +60,20 @@ def check_due(health: BoardHealth, *, began: float, now: float, every: float) ->
     """Whether the golden build must pass before anything else runs.
 
     Args:
-        health: what is known.
+        health: the board's health.
         began: when the night began, seconds since 1970.
-        now: the present.
-        every: seconds for which a passed check holds; 0: for one night.
+        now: the present, seconds since 1970.
+        every: seconds for which a passed check is valid; 0: for one night.
     """
     if health.state != "Good" or health.checked is None:
         return True
-    if health.checked > now:  # a clock that was set back proves nothing
+    if health.checked > now:  # the clock was set back: the check proves nothing
         return True
     return health.checked < began if every == 0 else now - health.checked >= every
 
 
 Check = Literal["passed", "failed", "undecided"]
-"""How a golden check ended: `undecided` says nothing about the board (interrupted, busy, a mistake of somebody's)."""
+"""The outcome of a golden check: `undecided` says nothing about the board (interrupted, busy, a user's mistake)."""
 
 
 def after_check(health: BoardHealth, check: Check, *, now: float, reason: str, by: str) -> BoardHealth:
@@ -81,14 +81,14 @@ def after_check(health: BoardHealth, check: Check, *, now: float, reason: str, b
 
     Args:
         health: the state before.
-        check: how it ended.
-        now: when.
-        reason: what failed, or why nothing was decided.
+        check: the outcome of the check.
+        now: the time, seconds since 1970.
+        reason: the failure, or the reason why nothing was decided.
         by: the night.
     """
     if check == "undecided" or not may_check(health.state):
         return health
-    if health.state == "Looping":  # it stays so until a person changes it
+    if health.state == "Looping":  # the state stays until a person changes it
         return replace(health, checked=now) if check == "passed" else health
     if check == "passed":
         since = health.since if health.state == "Good" else now
@@ -102,8 +102,8 @@ def after_session(health: BoardHealth, bench_failed: str, *, now: float, by: str
 
     Args:
         health: the state before.
-        bench_failed: what the bench failed at; empty when it did not.
-        now: when.
+        bench_failed: the failure of the bench; empty when it did not fail.
+        now: the time, seconds since 1970.
         by: the night.
     """
     if not bench_failed or health.state != "Good":

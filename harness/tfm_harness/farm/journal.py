@@ -1,7 +1,7 @@
-"""The night's journal: what was planned, started and ended, a line each, on disk before the next thing happens.
+"""The night's journal: the plan, and each start and end of a session, one line each, on disk before the next event.
 
-A night that was killed goes on from it. A last line that was not written whole is dropped; any other damage is an
-error, because a night that forgets would run things twice.
+A killed night is resumed from it. A last line that was not written completely is dropped; any other damage is an error,
+because a night without its events would run sessions twice.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LIMIT: Final = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What a night began with.
+    """The plan with which a night began.
 
     Attributes:
         farm: the farm file's digest, hex.
@@ -47,7 +47,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed:
-    """The night goes on here. A night that was killed left no other trace of its parts.
+    """The night was resumed here. There is no other trace of the parts of a killed night.
 
     Attributes:
         at: seconds since 1970.
@@ -61,9 +61,9 @@ _KINDS: Final = {"night": Header, "started": Assignment, "ended": SessionResult,
 
 
 def parts(events: Sequence[Event]) -> tuple[float, int]:
-    """How many seconds a night has run so far, and how often it was resumed.
+    """The seconds for which a night has run so far, and the number of times it was resumed.
 
-    What a killed part did after its last session that ended is not known, and not counted.
+    The time of a killed part after the end of its last session is not known, and not counted.
     """
     seconds, resumed, began, last = 0.0, 0, 0.0, 0.0
     for event in events:
@@ -85,7 +85,7 @@ class Journal:
     """An open journal; each event is on the disk when the call returns.
 
     Args:
-        folder: the night's.
+        folder: the night's folder.
 
     Raises:
         InfrastructureError: kind ``night-write``.
@@ -109,7 +109,7 @@ class Journal:
         word = next(word for word, kind in _KINDS.items() if isinstance(event, kind))
         body = _adapter(word).dump_python(event, mode="json")
         if word == "ended":
-            body.pop("attempts")  # they are in the session's own record
+            body.pop("attempts")  # the session's own record has them
         head = {"schema": SCHEMA} if word == "night" else {}
         data = json.dumps({**head, word: body}, ensure_ascii=True).encode() + b"\n"
         try:
@@ -127,7 +127,7 @@ class Journal:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """What was being written when the power went must not stand before the next event."""
+    """Remove a line that was not written completely when the power failed: the next event must not follow it."""
     if not path.exists():
         return
     with path.open("r+b") as file:
@@ -166,7 +166,7 @@ def read_journal(folder: Path) -> list[Event]:
 
 def _events(path: Path, data: bytes) -> Iterator[Event]:
     lines = data.split(b"\n")
-    for number, line in enumerate(lines[:-1], 1):  # behind the last newline: nothing, or a torn line
+    for number, line in enumerate(lines[:-1], 1):  # after the last newline comes nothing, or an incomplete line
         try:
             plain = json.loads(line)
             schema = plain.pop("schema", SCHEMA)

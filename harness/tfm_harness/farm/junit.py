@@ -1,12 +1,12 @@
-"""A night as one JUnit file: a case for each test of each build, its earlier tries inside, as Surefire writes them.
+"""A night as one JUnit file: a case for each test of each build, with its earlier tries in the form of Surefire.
 
-Viewers drop the second of two cases of one name, and show a failure's text and no properties: names are unique, and
-board and responsibility stand in the text.
+Viewers drop the second of two cases with the same name, and show a failure's text but no properties. So names are
+unique, and the text holds board and responsibility.
 """
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET  # only written here
+import xml.etree.ElementTree as ET  # this module only writes XML
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from tfm_harness.safe_text import safe
 __all__ = ["night_junit", "write_junit"]
 
 _TEXT: Final = 4000
-"""Characters of one failure's text: GitLab takes files of 30 MB."""
+"""The most characters of one failure's text: GitLab accepts files of up to 30 MB."""
 
 
 def write_junit(night: Night, record: NightRecord, path: Path) -> None:
@@ -38,7 +38,7 @@ def night_junit(night: Night, record: NightRecord) -> str:
     """The night as JUnit XML.
 
     Args:
-        night: as it ended.
+        night: the night after its end.
         record: its record.
     """
     root = ET.Element("testsuites", name=f"night {record.name}")
@@ -80,7 +80,7 @@ def _case(suite: ET.Element, prefix: str, nodeid: str, attempts: Sequence[Attemp
         counts["failures" if failed else "errors"] += 1
         for one in attempts:
             if one is not judged.decisive and not one.cut_off:
-                # Surefire's words for a further try that failed as well.
+                # Surefire's elements for a further try that failed as well.
                 _add(case, "rerunFailure" if one.products else "rerunError", one.kind or one.outcome, _said(one))
         return counts
     if judged.outcome in {"not covered", "skipped", "not run"}:

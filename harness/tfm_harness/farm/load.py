@@ -1,4 +1,4 @@
-"""From a farm file to a plan: everything that it names is found, read and matched before anything runs."""
+"""Makes a plan of a farm file: everything that the file names is found, read and matched before anything runs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Place = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class OpenedFarm:
-    """A farm whose targets, builds and suites are all there.
+    """A farm whose targets, builds and suites have all been found.
 
     Attributes:
         pools: in the file's order, `targets` first.
         builds: builds under test, in the file's order.
         golden: golden builds by their source.
         suites: the night's suites.
-        kinds: kind of each board.
+        kinds: the kind of each board.
     """
 
     farm: Farm
@@ -45,7 +45,7 @@ class OpenedFarm:
 
 
 class _Problems:
-    """Problems of the whole file, each with its line, so that one reading mends all."""
+    """The problems of the whole file, each with its line, so that the user can fix all of them at once."""
 
     def __init__(self, farm: Farm) -> None:
         self._farm = farm
@@ -56,7 +56,7 @@ class _Problems:
         self.found.append((document.where(place) if document else self._farm.name, text))
 
     def take(self, place: Place, error: ConfigError) -> None:
-        """Another file's error, with its own places."""
+        """Add the error of another file, with its own places."""
         self.add(place, str(error).replace("\n", "\n    "))
 
     def raise_any(self) -> None:
@@ -178,7 +178,7 @@ def _load_builds(farm: Farm, problems: _Problems) -> list[tuple[str, Build, Plac
 
 
 def _builds_in(folder: Path, newest: int | None) -> list[Path]:
-    """Builds that have appeared in a folder, by name; or the youngest ones, youngest first."""
+    """The builds in a folder, by name; or the youngest ones, youngest first."""
     try:
         builds = (path for path in (folder / "build.yaml", *folder.glob("*/build.yaml")) if path.is_file())
         found = sorted(builds, key=lambda path: natural(str(path.parent)))
@@ -241,7 +241,7 @@ def _check_boards(targets: Mapping[str, Sequence[TargetBase]], problems: _Proble
 def _check_twice(
     builds: Sequence[tuple[str, Build, Place]], golden: Mapping[str, Build], pools: Sequence[_Pool], problems: _Problems
 ) -> None:
-    """A name stands for one build in a night's records."""
+    """Report a name that two builds share: in a night's records, a name identifies one build."""
     seen: dict[str, tuple[str, Path | None]] = {}
     for source, build, place in builds:
         if build.name not in seen:
@@ -286,11 +286,11 @@ def _pool_plan(pool: _Pool, targets: Sequence[TargetBase], golden: str) -> PoolP
 
 
 def make_plan(opened: OpenedFarm, times: Times) -> Plan:
-    """Every session of the night, in its order.
+    """The plan: every session of the night, in order.
 
     Args:
         opened: the farm.
-        times: what earlier nights took.
+        times: the durations of earlier nights.
     """
     farm = opened.farm
     wanted = [

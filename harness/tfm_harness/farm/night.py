@@ -1,4 +1,4 @@
-"""A night as a state machine: what starts next, and what each ended session changes. Pure; time comes from outside."""
+"""A night as a state machine: it chooses the next sessions, and takes the results of ended ones. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BUSY_PAUSE: Final = 60.0
 """Seconds after which a board that somebody else held is tried again."""
 BUSY_TRIES: Final = 3
 CHECK_DEATHS: Final = 2
-"""How often a golden check may be killed from outside before the board counts as Bad."""
+"""The number of golden checks that are killed from outside after which the board counts as Bad."""
 
 
 class Night(NightState):
-    """The state machine: `next` says what starts, `take` what an ended session changes. Arguments: `NightState`."""
+    """The state machine: `next` chooses sessions to start, `take` handles an ended one. Arguments: see `NightState`."""
 
     # -- what starts
 
@@ -35,14 +35,14 @@ class Night(NightState):
         if self.closed:
             return []
         started: list[Assignment] = []
-        claimed: set[str] = set()  # boards on whose golden check a waiting task counts already
+        claimed: set[str] = set()  # boards whose golden check another waiting task needs already
         for task in list(self.waiting):
             if not self._room():
                 return started
             boards, why = self._candidates(task, now)
             if not boards:
                 self.waiting.remove(task)
-                if not task.tried:  # a further try that cannot be: what came before stands
+                if not task.tried:  # a further try is not possible: the results of earlier tries remain
                     self.not_run.append(NotRun(task=task, why=why))
                 continue
             chosen = self._choose(task, boards, claimed, now)
@@ -61,7 +61,7 @@ class Night(NightState):
         return len(self.running) < self.plan.at_once
 
     def _candidates(self, task: Task, now: float) -> tuple[list[BoardTonight], str]:
-        """Boards that may take the task, now or later; without any: why not."""
+        """The boards that may run the task, now or later; and, if there are none, the reasons."""
         pool = self.plan.pools[task.pool]
         whole = [self.boards[name] for name in pool.boards]
         wished = [board for board in whole if board.name == task.home] if task.home and not task.tried else whole
@@ -93,7 +93,7 @@ class Night(NightState):
         return None
 
     def _rank(self, board: BoardTonight) -> tuple[int, int, int]:
-        """The least-failed board first; of equals, the one that did least tonight, then the first of its pool."""
+        """The order of choice: fewest failures, then fewest sessions tonight, then the order in the pool."""
         return board.failures, board.sessions, self.plan.pools[board.pool].boards.index(board.name)
 
     def _check(self, board: BoardTonight) -> Assignment:
@@ -117,7 +117,7 @@ class Night(NightState):
         return self._last_task
 
     def _routine(self, now: float) -> list[Assignment]:
-        """Golden checks for which nothing waits: each board once a night, Looping ones as long as there is work."""
+        """Golden checks for which no task waits: each board once a night, Looping boards as long as there is work."""
         started = []
         for board in self._routine_boards(now):
             if not self._room():
@@ -145,10 +145,10 @@ class Night(NightState):
     # -- what ended
 
     def take(self, result: SessionResult, now: float) -> None:
-        """A session has ended.
+        """Handle the end of a session.
 
         Args:
-            result: what came of it.
+            result: the session's result.
             now: seconds since 1970.
         """
         assignment = self.running.pop(result.session)
@@ -170,7 +170,7 @@ class Night(NightState):
         board.checks += 1
         if result.trouble == DIED:
             board.died += 1
-            if board.died < CHECK_DEATHS:  # the host may have killed it: once more, if something waits for the board
+            if board.died < CHECK_DEATHS:  # the host may have killed it: repeat the check if a task waits for the board
                 return
         check = golden_check(result)
         if check == "failed":
@@ -183,7 +183,7 @@ class Night(NightState):
         board.health = after_check(board.health, check, now=now, reason=golden_reason(result), by=self.name)
 
     def _take_cut_off(self, board: BoardTonight, task: Task, result: SessionResult) -> None:
-        """The night's end cut it off: what ran has run, and in a resumed night the rest is no further try."""
+        """Handle a session that the night's end cut off: tests that ran count; a resumed night runs the others."""
         board.sessions += 1
         seen = self.attempts.setdefault(task.key, {})
         ran = {nodeid: one for nodeid, one in result.attempts.items() if not one.cut_off}
@@ -210,7 +210,7 @@ class Night(NightState):
         self._follow_up(board, task, result)
 
     def _pause(self, board: BoardTonight, result: SessionResult, now: float) -> bool:
-        """Whether somebody else held the board: it is left alone for a while, and at last for the night."""
+        """Whether somebody else held the board; it then pauses, after `BUSY_TRIES` times for the whole night."""
         if not busy(result):
             return False
         board.times_busy += 1
@@ -220,7 +220,7 @@ class Night(NightState):
         return True
 
     def _follow_up(self, board: BoardTonight, task: Task, result: SessionResult) -> None:
-        """A further session with the tests that want one."""
+        """Plan a further session for the tests that need a further try."""
         if self.closed:
             return
         avoid = tuple(dict.fromkeys((*task.avoid, board.name)))

@@ -1,4 +1,4 @@
-"""What a night knows: its boards, what waits, runs and has ended, and what changes it from outside. Pure."""
+"""The state of a night: its boards, its waiting, running and ended sessions, and changes from outside. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from tfm_harness.farm.tries import Attempt
 __all__ = ["ABSENT_GRACE", "BoardTonight", "Ended", "NightState", "NotRun"]
 
 ABSENT_GRACE: Final = 60.0
-"""Seconds for which a board without a worker is waited for."""
+"""Seconds for which the night waits for a board without a worker."""
 
 
 @dataclass(slots=True)
 class BoardTonight:
-    """A board and what it did tonight.
+    """A board and its sessions of tonight.
 
     Attributes:
         before: its health when the night began.
-        failures: sessions in which the bench failed, those of earlier nights included.
-        away: why it runs nothing tonight, though its health would let it.
+        failures: number of sessions in which the bench failed, those of earlier nights included.
+        away: the reason why it runs nothing tonight although its health allows it; empty: it may run.
     """
 
     name: str
@@ -44,7 +44,7 @@ class BoardTonight:
     host: str = ""
 
     def unusable(self, now: float) -> str:
-        """Why no build under test runs on it tonight; empty where one may."""
+        """The reason why no build under test may run on it tonight; empty when one may."""
         if not may_run(self.health.state):
             reason = f": {self.health.reason}" if self.health.reason else ""
             return f"{self.health.state}{reason}"
@@ -59,7 +59,7 @@ class BoardTonight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A session with what came of it."""
+    """A session with its result."""
 
     assignment: Assignment
     result: SessionResult
@@ -67,7 +67,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotRun:
-    """A task that never got a board, and why; `responsibility` as in records."""
+    """A task that never got a board, and the reason; `responsibility` as in records."""
 
     task: Task
     why: str
@@ -75,13 +75,13 @@ class NotRun:
 
 
 class NightState:
-    """What has run, what runs, what waits.
+    """The sessions that have run, run and wait.
 
     Args:
-        plan: everything that shall run.
-        health: what the store knows of the boards; the others are Unknown.
+        plan: the plan of the night.
+        health: the health of boards that the store knows; the others are Unknown.
         times: durations and failures of earlier nights.
-        name: the night's; its sessions' names begin with it.
+        name: the night's name; its sessions' names begin with it.
         began: seconds since 1970.
     """
 
@@ -106,10 +106,10 @@ class NightState:
         self._sessions = 0
 
     def adopt(self, assignment: Assignment) -> None:
-        """A session that an earlier process of this night has started.
+        """Add a session that an earlier process of this night has started.
 
-        A session before it that had the same board or the same task was killed with its night and forgotten when the
-        night was gone on with: its end is nowhere in the journal.
+        An earlier session with the same board or the same task was killed with its night, so it is forgotten: the
+        journal does not hold its end.
 
         Raises:
             ValueError: the task is not one of this night, or the board is none of its boards.
@@ -131,18 +131,18 @@ class NightState:
         self.running[assignment.session] = assignment
 
     def forget(self, session: str) -> None:
-        """A session that left nothing behind: its task waits again."""
+        """Forget a session that left no result: its task waits again."""
         assignment = self.running.pop(session)
         self.boards[assignment.board].running = ""
         if not assignment.task.golden:
             self.waiting.insert(0, assignment.task)
 
     def set_health(self, health: BoardHealth) -> None:
-        """A person has changed a board's state."""
+        """Take over a board's health that a person has changed."""
         self.boards[health.name].health = health
 
     def absent(self, names: Iterable[str], now: float) -> None:
-        """Boards that no worker offers now; the others are there (again)."""
+        """Record the boards that no worker offers now; all others can be used (again)."""
         gone = set(names)
         for board in self.boards.values():
             if board.name not in gone:
@@ -151,11 +151,11 @@ class NightState:
                 board.absent_since = now
 
     def close(self, why: str, *, responsibility: str = "") -> None:
-        """Nothing starts any more; what waits has not run.
+        """End the night: nothing is started any more, and waiting tasks count as not run.
 
         Args:
-            why: in words.
-            responsibility: of that; empty: somebody wanted it.
+            why: the reason, in words.
+            responsibility: the responsibility for that; empty: a person wanted it.
         """
         if self.closed:
             return

@@ -1,4 +1,4 @@
-"""What a session's result says about the bench. Pure."""
+"""Conclusions from a session's result about the bench. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CUT_OFF: Final = ENDED
 DIED: Final = "session-died"
 """The trouble of a session that was killed, or could not write its record."""
 BUILD_CHANGED: Final = "build-changed"
-"""The trouble of a session that ran another build than the planned one: nothing of it counts."""
+"""The trouble of a session that ran another build than the planned one: its results do not count."""
 _NOT_THE_BOARDS: Final = frozenset({CUT_OFF, "worker-lost", BUILD_CHANGED})
 """Troubles that say nothing about the board."""
 
@@ -28,9 +28,9 @@ def busy(result: SessionResult) -> bool:
 
 
 def golden_check(result: SessionResult) -> Check:
-    """What a golden build's session says about the board.
+    """The outcome of a golden check, from the session of the golden build.
 
-    A golden build is known to be good: what fails on it is the bench's, also where a test says that the product failed.
+    A golden build is known to be good: any failure with it is the bench's, even if a test reports a product failure.
     """
     if busy(result) or result.trouble in _NOT_THE_BOARDS:
         return "undecided"
@@ -42,7 +42,7 @@ def golden_check(result: SessionResult) -> Check:
 
 
 def golden_reason(result: SessionResult) -> str:
-    """Why the golden build did not pass, in a line."""
+    """The reason why the golden build did not pass, in one line."""
     first = _first(result)
     if first is not None:
         kind = f"{first.kind}: " if first.kind else ""
@@ -51,7 +51,7 @@ def golden_reason(result: SessionResult) -> str:
 
 
 def bench_failure(result: SessionResult) -> str:
-    """What the bench failed at in a session, in a line; empty where it did not."""
+    """The bench's failure in a session, in one line; empty when it did not fail."""
     if result.trouble:
         ours = result.responsibility == "infrastructure" and result.trouble not in _NOT_THE_BOARDS
         return f"{result.trouble}: {failing_line(result.headline)}"[:500] if ours else ""

@@ -1,4 +1,4 @@
-"""A night as typed data: ``night.json``. What each session found stands in the session's own record."""
+"""A night as typed data: ``night.json``. The results of each session are in the session's own record."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class NightBuild:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightBoard:
-    """A board and its night.
+    """A board in the night.
 
     Attributes:
         before, state: its health when the night began and when it ended; `reason` says why.
-        away: why it ran nothing though its health would have let it.
-        checks, sessions, failures: how often it was checked, ran a build under test, and failed as a bench tonight.
-        seconds: for which it was busy.
+        away: the reason why it ran nothing although its health allowed it.
+        checks, sessions, failures: number of golden checks, sessions, and failures of the bench tonight.
+        seconds: the time for which it was busy.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -74,9 +74,9 @@ class NightSession:
     """One session; `record` is its ``run.json``, relative to the night's folder, with its digest (hex).
 
     Attributes:
-        tried: how many sessions with these tests came before it; `why` says what it was for.
-        trouble: what kept it from leaving a whole record.
-        expected: seconds, as earlier nights had them.
+        tried: number of earlier sessions with these tests; `why` is the reason for this one.
+        trouble: the reason why it left no whole record.
+        expected: expected seconds, from earlier nights.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -108,12 +108,12 @@ class NightTry(Attempt):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightTest:
-    """A test that did not simply pass: all of its tries, oldest first, and what they say together.
+    """A test that did not simply pass: all of its tries, oldest first, and their common verdict.
 
     Attributes:
-        home: the board that it was meant for; empty: any of the pool.
+        home: the board for which it was planned; empty: any of the pool.
         outcome: ``flaky``: it failed and it passed.
-        confirmed: it failed in two tries, on `boards`.
+        confirmed: whether it failed in two tries, on `boards`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -131,7 +131,7 @@ class NightTest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightCounts:
-    """How many tests of a build ended how, on a pool (or on one board of it)."""
+    """The number of tests of a build with each outcome, on a pool (or on one board of it)."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -143,7 +143,7 @@ class NightCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightNotRun:
-    """What was planned and never ran, and why."""
+    """A session that was planned but never ran, and the reason."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
@@ -157,16 +157,16 @@ class NightNotRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightRecord:
-    """Everything that a night found.
+    """The record of a night.
 
     Attributes:
-        name: the night's; the names of its sessions begin with it.
+        name: the night's name; the names of its sessions begin with it.
         farm, farm_sha256: the farm file's name and digest (hex).
-        verdict, headline: in a word, and in a sentence.
+        verdict, headline: the verdict in a word, and in a sentence.
         started: ISO 8601 with zone.
         seconds: wall time, all parts of a resumed night together.
-        ended_early: why it ended before its end; empty when it did not.
-        resumed: how often it was resumed.
+        ended_early: the reason why it was ended early; empty when it was not.
+        resumed: number of times that it was resumed.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT

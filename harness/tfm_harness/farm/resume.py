@@ -1,4 +1,4 @@
-"""A night that goes on where it was."""
+"""Resumes a night from its journal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tfm_harness.files import TEXT_LIMIT, read_file
 __all__ = ["PROOF_LASTS", "digest_of", "newest_night", "replay"]
 
 PROOF_LASTS: Final = 3600.0
-"""Seconds for which a golden check of before the interruption still proves a board."""
+"""Seconds for which a golden check from before the interruption still proves a board."""
 
 
 def newest_night(results: Path) -> Path:
@@ -40,18 +40,18 @@ def newest_night(results: Path) -> Path:
 
 
 def replay(events: Sequence[Event], folder: Path, *, now: float) -> tuple[Night, list[Ended]]:
-    """The night as it was, with sessions that nobody saw ending.
+    """The state of the night, and sessions that ended without a record in the journal.
 
     Args:
-        events: of the night's journal.
-        folder: the night's.
+        events: the events of the night's journal.
+        folder: the night's folder.
         now: seconds since 1970.
 
     Returns:
         the night, and sessions whose end the journal does not have yet: they had ended when the night was killed.
 
     Raises:
-        ConfigError: kind ``night-journal``: a session's record is not what it was, or the journal contradicts itself.
+        ConfigError: kind ``night-journal``: a session's record has changed, or the journal contradicts itself.
     """
     header = events[0]
     if not isinstance(header, Header):
@@ -75,7 +75,7 @@ def replay(events: Sequence[Event], folder: Path, *, now: float) -> tuple[Night,
             assignment, Finished(session=session, code=None), folder / session, build_of(night, assignment)
         )
         if not result.record or result.trouble:
-            night.forget(session)  # killed with the night: nothing of it counts, and it runs again
+            night.forget(session)  # killed with the night: its results do not count, and it runs again
             continue
         result = replace(result, at=now)
         night.take(result, now)
@@ -85,7 +85,7 @@ def replay(events: Sequence[Event], folder: Path, *, now: float) -> tuple[Night,
 
 
 def _with_attempts(night: Night, result: SessionResult, folder: Path) -> SessionResult:
-    """The result with its tests, which stand in the session's own record."""
+    """The result, completed with its tests from the session's own record."""
     if not result.record or result.trouble == BUILD_CHANGED:
         return result
     assignment = night.running[result.session]

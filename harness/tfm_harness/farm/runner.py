@@ -1,4 +1,4 @@
-"""Runs a night: starts what the state machine says, keeps the journal, ends politely."""
+"""Runs a night: starts the sessions that the state machine chooses, writes the journal, ends sessions in order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REFRESH: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Seconds since 1970, and seconds that only go forward."""
+    """Two clocks: seconds since 1970, and monotonic seconds."""
 
     now: Callable[[], float] = time.time
     steady: Callable[[], float] = time.monotonic
@@ -43,14 +43,14 @@ class EndSignals:
         self._before: dict[int, Any] = {}
 
     def install(self) -> None:
-        """Take the signals, in the main thread; one that is ignored (nohup, a job of a script) stays so."""
+        """Install the handlers, in the main thread; a signal that is ignored (nohup, a script's job) stays ignored."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._before[number] = signal.signal(number, self._note)
 
     def remove(self) -> None:
-        """Give the signals back. Safe to call twice."""
+        """Restore the former handlers. Safe to call twice."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
@@ -72,22 +72,22 @@ def run_night(
     ended: Callable[[], str] = lambda: "",
     clocks: Clocks = Clocks(),
 ) -> None:
-    """Run everything that waits; returns when nothing runs any more.
+    """Run all waiting tasks; returns when nothing runs any more.
 
     Args:
         night: the state machine; resumed or new.
-        engine: where sessions run.
-        journal: open, with the night's plan in it.
-        book: the memory.
-        folder: the night's; each session has its folder in it.
-        policy: the farm's.
-        say: told one line for each thing that happens.
-        ended: the name of a signal that asked for the end; empty without one.
-        clocks: the present.
+        engine: runs the sessions.
+        journal: the open journal, which holds the night's plan.
+        book: the memory of nights.
+        folder: the night's folder; each session has its folder in it.
+        policy: the farm's policy.
+        say: gets one line for each event.
+        ended: returns the name of a signal that asked for the end; empty without one.
+        clocks: the clocks.
 
     Raises:
-        InfrastructureError: kind ``night-write``: what happens cannot be kept; ``session-start``: nothing can be
-            started here. All sessions are ended then.
+        InfrastructureError: kind ``night-write``: events cannot be written; ``session-start``: nothing can be started
+            here. Then all sessions are ended.
     """
     work = _Work(night, engine, journal, book, folder, policy, say, clocks, until=clocks.steady() + night.plan.night)
     try:
@@ -118,7 +118,7 @@ class _Work:
                 for assignment in night.next(self.clocks.now()):
                     self._start(assignment)
             finished = self.engine.wait(_WAIT)
-            # A service manager signals sessions and night together: a session that has ended by it was not the bench's.
+            # A service manager signals sessions and night together: a session ended by it is no failure of the bench.
             self._end_where_asked(ended())
             for one in finished:
                 self._take(replace(one, ended=one.ended or "night") if night.closed else one)
@@ -137,7 +137,7 @@ class _Work:
         self.engine.stop(list(self.night.running))
 
     def _refresh(self) -> None:
-        """What people and engines have changed meanwhile."""
+        """Take over changes by people and engines."""
         now = self.clocks.steady()
         if now - self.refreshed < _REFRESH:
             return
@@ -158,7 +158,7 @@ class _Work:
         job = make_job(assignment, self.night.plan, policy=self.policy)
         try:
             self.engine.start(job, self.folder / assignment.session)
-        except InfrastructureError as error:  # this host's trouble: no board is to blame
+        except InfrastructureError as error:  # the problem is this host's, and no board's
             error.hint = f"{error.hint or 'mend it'}; then go on with --resume: nothing that ran is lost"
             raise
 
@@ -183,14 +183,14 @@ class _Work:
 
 
 def build_of(night: Night, assignment: Assignment) -> PlannedBuild:
-    """What a session should have run."""
+    """The build that a session should have run."""
     return night.plan.builds[assignment.task.build]
 
 
 def keep(
     book: Book, night: Night, assignment: Assignment, result: SessionResult, folder: Path, before: BoardHealth
 ) -> None:
-    """A session and its board's new state into the memory; `before` is the board's state before the session.
+    """Store a session and its board's new state in the memory; `before` is the board's state before the session.
 
     Raises:
         InfrastructureError: the memory cannot be written; the text says that the night can be resumed.

@@ -1,4 +1,4 @@
-"""A night on a clock that only runs in memory: what would start when. Pure."""
+"""Simulates a night on a clock in memory, to show which session would start when. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GUESS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A session, and how many seconds after the night's beginning it begins."""
+    """A session, and its start in seconds after the night's beginning."""
 
     begins: float
     assignment: Assignment
@@ -25,12 +25,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """How a night should go.
+    """The expected course of a night.
 
     Attributes:
-        seconds: until its end.
+        seconds: seconds until its end.
         unknown: sessions without a known duration; each counts as `guess` seconds.
-        never: what would not run, and why.
+        never: tasks that would not run, and the reasons.
     """
 
     steps: tuple[Step, ...]
@@ -41,7 +41,7 @@ class Expected:
 
 
 def simulate(night: Night) -> Expected:
-    """Run the night with sessions that all pass and take as long as earlier ones did. `night` is used up."""
+    """Run the night with sessions that all pass and take as long as earlier ones. `night` cannot be used afterwards."""
     known = [task.expected for task in night.plan.tasks if task.expected is not None]
     guess = statistics.median(known) if known else _GUESS
     now = night.began

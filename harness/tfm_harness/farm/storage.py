@@ -38,7 +38,7 @@ def load_night(path: Path) -> NightRecord:
         schema = known.pop("schema", None) if isinstance(known, dict) else None
         if schema != SCHEMA:
             raise _refused(file, f"schema {schema!r}")
-        # Once more as JSON: a strict reading takes lists for tuples only there.
+        # Convert back to JSON: only from JSON does strict validation accept lists for tuples.
         return harmless(load(NightRecord, json.dumps(known))).record
     except (OSError, ValidationError, ValueError, RecursionError) as error:
         raise _refused(file, f"{type(error).__name__}: {str(error).splitlines()[0]}") from error

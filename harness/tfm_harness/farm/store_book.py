@@ -22,11 +22,11 @@ from tfm_harness.history.queries import Memory
 __all__ = ["StoreBook", "session_times"]
 
 _NIGHTS: Final = 7
-"""Nights whose infrastructure failures tell which board is tried last."""
+"""The number of nights whose infrastructure failures decide which board is chosen last."""
 
 
 class StoreBook:
-    """The store, as a night sees it (`tfm_harness.farm.book.Book`).
+    """The store as the memory of nights (`tfm_harness.farm.book.Book`).
 
     Args:
         url: as for `Database`.
@@ -51,7 +51,7 @@ class StoreBook:
         for row in memory.boards():
             state: State | None = next((word for word in STATES if word == row.health), None)
             if row.name not in wanted or state is None or row.since is None:
-                continue  # nobody has ever said anything of it
+                continue  # its health was never set
             checked = row.checked.timestamp() if row.checked is not None and state == "Good" else None
             found[row.name] = BoardHealth(
                 name=row.name,
@@ -122,11 +122,11 @@ def _combination(night: Night, task: Task) -> str:
 
 
 def session_times(taken: Mapping[str, Mapping[str, float]], pools: Iterable[PoolPlan]) -> dict[str, float]:
-    """Seconds of a session by `Times.key`, from what suites took on combinations.
+    """Seconds of a session by `Times.key`, from the durations of suites on combinations.
 
     Args:
-        taken: seconds by combination and suite; the suite ``""`` is what a run needs around its tests.
-        pools: of the farm.
+        taken: seconds by combination and suite; the suite ``""`` is a run's time around its tests.
+        pools: the pools of the farm.
     """
     found: dict[str, float] = {}
     for pool in pools:

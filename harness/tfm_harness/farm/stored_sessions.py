@@ -1,4 +1,4 @@
-"""A night's sessions in the store: also those that left no record, and what never ran, for the dashboard."""
+"""A night's sessions in the store for the dashboard, also those that left no record or never ran."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def keep_night(
     database: Database, night: str, *, file: str, state: str, started: float, ended: float | None = None,
     plan: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip
-    """Say how a night is; one that is there already is changed.
+    """Store the state of a night; if the store has the night already, it is changed.
 
     Args:
         database: the store.
@@ -31,8 +31,8 @@ def keep_night(
         file: the farm's name.
         state: ``running``, or its verdict.
         started: seconds since 1970.
-        ended: the same; None while it runs.
-        plan: what was planned; None: what is there stays.
+        ended: seconds since 1970; None while it runs.
+        plan: the plan; None: the stored plan stays.
 
     Raises:
         InfrastructureError: kind ``store-failed``.
@@ -56,15 +56,15 @@ def keep_session(
     combination: str,
     run_id: int | None,
 ) -> None:
-    """Keep a session that has ended, once.
+    """Store a session that has ended; a second call changes nothing.
 
     Args:
         database: the store.
-        night: its night, which is there.
-        assignment: what it was.
-        result: what came of it.
-        combination: as in records.
-        run_id: of its record in the store; None where it left none.
+        night: its night, which the store must have.
+        assignment: its task and board.
+        result: its result.
+        combination: its combination, as in records.
+        run_id: the number of its record in the store; None when it left none.
 
     Raises:
         InfrastructureError: kind ``store-failed``.
@@ -79,7 +79,7 @@ def keep_session(
 
 
 def keep_not_run(database: Database, night: str, never: NotRun, *, combination: str) -> None:
-    """Keep what was planned and never ran, with why.
+    """Store the tasks that were planned but never ran, with the reasons.
 
     Raises:
         InfrastructureError: kind ``store-failed``.
@@ -89,7 +89,7 @@ def keep_not_run(database: Database, night: str, never: NotRun, *, combination: 
 
 
 def _keep(database: Database, night: str, task: Task, combination: str, session: str, facts: Mapping[str, Any]) -> None:
-    """`session`: empty for what never ran. A second call with the same session changes nothing."""
+    """Store a row; `session` is empty for a task that never ran. A second call with one session changes nothing."""
     s = t.SESSIONS.c
     key = clean(" ".join(part for part in (*task.key, "golden" * task.golden) if part))
     row: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""What a night is made of: boards, pools, and tasks of which each becomes a session of its own. Values only."""
+"""The parts of a night: boards, pools, and tasks, each of which becomes a session. Values only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Assignment", "GoldenPlan", "Plan", "PlannedBuild", "PoolPlan", "Sess
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldenPlan:
-    """What proves a pool's boards.
+    """The golden build that proves a pool's boards.
 
     Attributes:
-        source: the build's name or file, as ``run --build`` takes it.
+        source: the build's name or file, as for ``run --build``.
         build: its name.
-        every: seconds for which a pass holds; 0: for one night.
-        loops: how often a Looping board is checked in a night.
+        every: seconds for which a pass is valid; 0: for one night.
+        loops: number of checks of a Looping board in a night.
     """
 
     source: str
@@ -32,12 +32,12 @@ class GoldenPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPlan:
-    """Boards that can stand in for each other.
+    """Boards that can replace each other.
 
     Attributes:
-        targets: names or files, as ``run --target`` takes them.
+        targets: names or files, as for ``run --target``.
         boards: names of the single boards.
-        each: each build runs on each of them.
+        each: whether each build runs on each of them.
     """
 
     name: str
@@ -48,18 +48,18 @@ class PoolPlan:
 
     @property
     def combination(self) -> str:
-        """The first part of its combinations' names, as `run` makes them."""
+        """The first part of its combinations' names, in the form of `run`."""
         return "|".join(map(name_of, self.targets))
 
 
 def name_of(target: str) -> str:
-    """What a target is called that is given by its name or its file."""
+    """The name of a target that is given by its name or its file."""
     return Path(target).stem if target.endswith((".yaml", ".yml")) else target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedBuild:
-    """A build under test, or a golden one; `files` are the digests of what it consists of, by their names in it."""
+    """A build under test, or a golden one; `files` are the digests of its files, by their names in the build."""
 
     name: str
     source: str
@@ -72,13 +72,13 @@ class Task:
 
     Attributes:
         id: its number in the night.
-        home: the board that it belongs to; empty: any of the pool.
-        golden: it proves the board.
+        home: the board to which it belongs; empty: any of the pool.
+        golden: whether it is a golden check, which proves the board.
         only: node ids of the tests; empty: all of the suites.
         avoid: boards on which these tests ran already.
-        deterministic: emulators count instructions in place of time.
-        why: of a further try, in words.
-        expected: seconds, from earlier nights; None: never seen.
+        deterministic: whether emulators count instructions in place of time.
+        why: the reason for a further try, in words.
+        expected: expected seconds, from earlier nights; None: never seen.
     """
 
     id: int
@@ -97,7 +97,7 @@ class Task:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What its tests are results of: pool, build, home."""
+        """The key under which its tests' results are collected: pool, build, home."""
         return self.pool, self.build, self.home
 
 
@@ -132,18 +132,18 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionResult:
-    """What came of a session.
+    """The result of a session.
 
     Attributes:
-        verdict: of its record; empty where there is none.
-        headline: of its record, or what went wrong without one.
-        attempts: by node id.
-        trouble: kind of what kept it from leaving a whole record (``session-died``, ``session-time``, ``worker-lost``,
-            ``night-ended``, ...); empty when it left one.
-        responsibility: of the trouble.
-        lost: why the board was put into quarantine.
-        host: where it ran.
-        at: when it had ended, seconds since 1970.
+        verdict: the verdict of its record; empty when there is none.
+        headline: the headline of its record; without a record, the problem.
+        attempts: tries of tests, by node id.
+        trouble: the kind of the problem because of which it left no whole record (``session-died``, ``session-time``,
+            ``worker-lost``, ``night-ended``, ...); empty when it left one.
+        responsibility: the responsibility for the trouble.
+        lost: the reason why the board was put into quarantine; empty when it was not.
+        host: the host on which it ran.
+        at: the time at which it had ended, seconds since 1970.
     """
 
     session: str
@@ -163,10 +163,10 @@ class SessionResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """What earlier nights took, in seconds.
+    """The durations of earlier nights, in seconds.
 
     Attributes:
-        sessions: by `Times.key`; a build that is new has its pool's, whose key has no build.
+        sessions: by `Times.key`; a new build uses the duration of its pool, whose key has no build.
         failures: recent failures of the infrastructure, by board.
     """
 
@@ -175,10 +175,10 @@ class Times:
 
     @staticmethod
     def key(pool: str, build: str = "", *, golden: bool = False) -> str:
-        """What `sessions` calls the sessions of a build on a pool (names have no blanks)."""
+        """The key in `sessions` for the sessions of a build on a pool (names have no blanks)."""
         return f"{pool} {build}" + " golden" * golden
 
     def expected(self, pool: str, build: str, *, golden: bool) -> float | None:
-        """Seconds of such a session; None: never seen."""
+        """The expected seconds of such a session; None: never seen."""
         exact = self.sessions.get(self.key(pool, build, golden=golden))
         return exact if exact is not None or golden else self.sessions.get(self.key(pool))

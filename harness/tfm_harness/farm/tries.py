@@ -1,7 +1,7 @@
-"""What is run again, and what several tries of one test say together. Pure.
+"""Decides which tests run again, and judges several tries of one test together. Pure.
 
-The bench's failures are tried again, on another board where there is one. A failure of the product is run once more on
-another board, so that a flake can be told from a fact. All tries are kept; none is hidden by a later one.
+After a failure of the bench, a test is tried again, on another board if there is one. After a failure of the product,
+it runs once more on another board, to tell flaky from permanent failures. All tries are kept; a later one hides none.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Outcome = Literal["passed", "failed", "error", "blocked", "not covered", "skippe
 Want = Literal["", "again", "confirm"]
 
 ENDED: Final = "night-ended"
-"""Kind of a try that the night's own end cut off."""
+"""The kind of a try that the night's own end cut off."""
 _RAN_OUT: Final = "the run ended"
-"""How the record begins the message of a test that the run's end cut off; any other "not run" was asked for."""
+"""The begin of the message of a test that the run's end cut off; other tests that were "not run" were left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Attempt:
 
     Attributes:
         session: the session's id.
-        board: where.
+        board: the board on which it ran.
         outcome, responsibility, kind, message, seconds: as in the run's record.
     """
 
@@ -46,7 +46,7 @@ class Attempt:
 
     @property
     def benchs(self) -> bool:
-        """Whether the bench kept it from saying anything about the product."""
+        """Whether the try says nothing about the product because the bench failed."""
         if self.outcome == "not run":
             return self.cut_off
         return self.outcome in {"error", "blocked"} and self.responsibility in {"", "infrastructure"}
@@ -58,11 +58,11 @@ class Attempt:
 
 
 def wanted(attempts: Sequence[Attempt], *, tries: int) -> Want:
-    """Whether the test shall run once more, and what for.
+    """Whether the test shall run once more, and for which purpose.
 
     Args:
         attempts: its tries so far, oldest first.
-        tries: how often one test may run in all.
+        tries: the most tries of one test.
     """
     if not attempts or len(attempts) >= tries:
         return ""
@@ -79,9 +79,9 @@ class Judged:
 
     Attributes:
         outcome: ``flaky``: it failed and it passed.
-        responsibility: of a test that did not pass.
-        confirmed: it failed in two tries; on `boards`.
-        decisive: the try that `outcome` stands for.
+        responsibility: the responsibility, if the test did not pass.
+        confirmed: whether it failed in two tries, on `boards`.
+        decisive: the try that gave `outcome`.
     """
 
     outcome: Outcome
@@ -92,7 +92,7 @@ class Judged:
 
 
 def judge(attempts: Sequence[Attempt]) -> Judged:
-    """What several tries say. A failure of the product is never outvoted by later tries.
+    """The common verdict of several tries. Later tries never outvote a failure of the product.
 
     Raises:
         ValueError: no try.
@@ -120,13 +120,13 @@ def judge(attempts: Sequence[Attempt]) -> Judged:
 def _whose(decisive: Attempt) -> str:
     if decisive.outcome == "passed":
         return ""
-    # What the night's own end cut off is nobody's; what anything else cut off is the bench's.
+    # Nobody is responsible for a try that the night's own end cut off; for others that were cut off, the bench is.
     ours = decisive.benchs and decisive.kind != ENDED
     return decisive.responsibility or ("infrastructure" if ours else "")
 
 
 def _most_telling(attempts: Sequence[Attempt]) -> Attempt:
-    """Without pass and failure: the last try that the bench let speak, else the last one that names a cause."""
+    """Without pass and failure: the last try without a failure of the bench, else the last with a responsibility."""
     spoken = [one for one in attempts if not one.benchs]
     named = [one for one in attempts if one.responsibility]
     return (spoken or named or list(attempts))[-1]

@@ -1,4 +1,4 @@
-"""What a night says in the end: its record, its verdict, its exit code. Pure."""
+"""The final results of a night: its record, its verdict, its exit code. Pure."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def make_record(
     engine: str = "",
     resumed: int = 0,
 ) -> NightRecord:
-    """Everything that a night found.
+    """The record of a night.
 
     Args:
-        night: as it ended.
+        night: the night after its end.
         farm: the farm's name.
         farm_sha256: digest of its file, hex.
         seconds: wall time.
         flaky_fails: whether a flaky test makes the night fail.
-        engine: where the sessions ran.
-        resumed: how often the night was resumed.
+        engine: the engine that ran the sessions.
+        resumed: number of times that the night was resumed.
     """
     tests, counts = _tests(night)
     sessions = _sessions(night)
@@ -81,7 +81,7 @@ def make_record(
         )
         for one in night.not_run
     )  # fmt: skip
-    # Of a session without any record nobody knows the tests: it counts as one that the bench (or who it was) failed.
+    # The tests of a session without any record are not known: it counts as one failure of the responsible party.
     silent = _silent(night)
     golden = {pool.golden.build for pool in night.plan.pools.values()}
     record = NightRecord(
@@ -148,7 +148,7 @@ def _tests(night: Night) -> tuple[tuple[NightTest, ...], tuple[NightCounts, ...]
                 and len(attempts) == 1
                 and not attempts[0].cut_off
             ):
-                continue  # it was left out on purpose, or could not be said: the counts have it
+                continue  # it was left out on purpose, or is not covered: only the counts have it
             tries = tuple(NightTry(**{**asdict(one), "message": one.message[:_MESSAGE]}) for one in attempts)
             tests.append(
                 NightTest(
@@ -163,7 +163,7 @@ def _tests(night: Night) -> tuple[tuple[NightTest, ...], tuple[NightCounts, ...]
 
 
 def _silent(night: Night) -> list[str]:
-    """Whose responsibility it is that a planned session left no test at all, one word for each such session."""
+    """For each planned session that left no test at all, the responsibility for that."""
     return [
         result.responsibility or "infrastructure"
         for key, result in _last_results(night).items()
@@ -172,12 +172,12 @@ def _silent(night: Night) -> list[str]:
 
 
 def _last_results(night: Night) -> dict[tuple[str, str, str], SessionResult]:
-    """The last session of each planned one, by `Task.key`."""
+    """The result of the last session for each planned one, by `Task.key`."""
     return {ended.assignment.task.key: ended.result for ended in night.ended if not ended.assignment.task.golden}
 
 
 def _outcomes(counts: Iterable[NightCounts]) -> Counter[str]:
-    """How many tests of all builds ended how."""
+    """The number of tests of all builds with each outcome."""
     outcomes: Counter[str] = Counter()
     for count in counts:
         outcomes.update(count.outcomes)
@@ -206,7 +206,7 @@ def _verdict(
     unfinished = any(result.trouble and result.responsibility == "infrastructure" for result in last.values())
     if blame["infrastructure"] or outcomes["error"] or outcomes["blocked"] or unfinished:
         return "infrastructure"
-    # What no test explains: a waiver that matched nothing, say. A session that did not pass is never a pass here.
+    # Verdicts that no test explains, such as a waiver that matched nothing: such a session does not count as passed.
     others = {result.verdict for result in last.values()} - {"passed"}
     for other in _UNEXPLAINED:
         if other in others:

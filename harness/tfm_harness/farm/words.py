@@ -19,11 +19,11 @@ _WIDTH: Final = 160
 
 
 def plan_words(night: Night, expected: Expected) -> str:
-    """What would run where, and how long it should take.
+    """The plan in words: sessions, boards and expected durations.
 
     Args:
-        night: before it begins.
-        expected: the night on a clock that only runs in memory.
+        night: the night before it begins.
+        expected: the simulated night.
     """
     planned = f"{counted(len(night.plan.tasks), 'session')} on {counted(len(night.boards), 'board')}"
     lines = [f"night {night.name}: {planned}", "", "boards"]
@@ -74,7 +74,7 @@ def _time(seconds: float) -> str:
 
 
 def summary_words(record: NightRecord) -> str:
-    """What happened, by whose responsibility."""
+    """The summary in words: results, and who is responsible."""
     record = harmless(record).record
     lines = [f"night {record.name} of {record.farm}: {record.verdict.upper()}", record.headline]
     lines += _section("the product", _product(record.tests))

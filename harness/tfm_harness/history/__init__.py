@@ -1,6 +1,6 @@
-"""The baseline store: every series of every run, and which one is the accepted baseline.
+"""The store of all runs: outcomes, findings, figures, and the accepted baselines.
 
-SQLite by default (one file in the user's state folder), PostgreSQL by URL. SQLAlchemy loads when the
+It is SQLite by default (one file in the user's state folder), PostgreSQL by URL. SQLAlchemy is imported when the
 store is opened, not before.
 """
 

@@ -1,4 +1,4 @@
-"""Questions to the store about boards: health, what the bench lost on them, changes. Nothing here writes."""
+"""Queries of the store about boards: health, losses by failures of the bench, changes. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class BoardQuestions(Questions):
         """All boards by name, with their outcomes over these nights.
 
         Args:
-            after: health as it was after this night; default: as it is now.
+            after: return the health as it was after this night; default: as it is now.
         """
         o = t.OUTCOMES.c
         bench = o.responsibility == "infrastructure"
@@ -71,14 +71,14 @@ class BoardQuestions(Questions):
 
     @staticmethod
     def _board_runs(nights: Sequence[str]) -> Select[Any]:
-        """Board, run, the run's seconds and why the board was lost in it, for all runs of these nights."""
+        """Board, run, the run's seconds, and the reason if the board was lost, for all runs of these nights."""
         b = t.RUN_BOARDS.c
         query = select(b.board_id, b.run_id, t.RUNS.c.seconds, func.max(b.lost))
         query = query.join(t.RUNS, t.RUNS.c.id == b.run_id).where(t.RUNS.c.night.in_(nights))
         return query.group_by(b.board_id, b.run_id, t.RUNS.c.seconds)
 
     def _health_after(self, night: str) -> dict[str, tuple[str, str, dt.datetime | None]]:
-        """Health, reason and since when, by board, when the night's last run began; its own changes count whenever."""
+        """Health, reason and time of change, by board, by its own changes and others up to its last run."""
         e, r = t.BOARD_EVENTS.c, t.RUNS.c
         ran = select(func.max(r.started)).where(r.night == night).scalar_subquery()
         planned = select(t.NIGHTS.c.started).where(t.NIGHTS.c.name == night).scalar_subquery()

@@ -1,7 +1,7 @@
-"""What a night's outcomes mean beside those before: new, old, fixed, flaky, or the bench's. Pure.
+"""Classifies a night's outcomes by comparison with earlier ones: new, old, fixed, flaky, or the bench's. Pure.
 
-The rules are those of farms that have many boards: the newest outcome counts; a failure of the bench says nothing about
-the product; boards that disagree about one firmware are no regression; a known issue is shown as known until its date.
+The rules are those of farms with many boards: the newest outcome counts; a failure of the bench says nothing about the
+product; boards that disagree about one firmware are no regression; a known issue is shown as known until its date.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Class = Literal[
     "passed", "left out",
 ]  # fmt: skip
 ORDER: Final[tuple[Class, ...]] = get_args(Class)
-"""What a morning looks at first."""
+"""The classes in the order in which people should read them in the morning."""
 
 _JUDGED: Final = frozenset({"passed", "failed"})
 _BENCH: Final = frozenset({"error", "blocked"})
 _LEFT_OUT: Final = frozenset({"skipped", "not covered"})
 _FLIPS: Final = 2
-"""Changes between passed and failed under one firmware from which a test is called flaky."""
+"""A test is flaky after so many changes between passed and failed under one firmware."""
 _FLIPS_OVER_FIRMWARE: Final = 4
-"""Changes, whatever the firmware, from which it is: it broke and was well again twice. Three may be two defects."""
+"""A test is also flaky after so many changes over several firmwares. Three changes may be two defects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +42,10 @@ class Seen:
     Attributes:
         started: when the run began, seconds since 1970.
         night: the night that the run belongs to; empty: the run is a night of its own.
-        identity: tells the firmware from every other; empty when it is not known, and then it is like no other.
+        identity: identifies the firmware; empty when it is not known: then it equals no other firmware.
         firmware: the firmware in words.
         outcome: as in the record.
-        tries: how many tries came before it.
+        tries: the number of earlier tries.
         checks: the checks that failed.
         run_id: the run's number in the store.
     """
@@ -69,13 +69,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownIssue:
-    """A failure that somebody knows.
+    """A failure that is already known.
 
     Attributes:
-        ticket: where it is worked on.
+        ticket: the ticket of the issue.
         test, combination: ``fnmatch`` patterns; `combination` may name a board as well.
         until: the last day on which it counts.
-        intermittent: the test may pass as well without being called fixed.
+        intermittent: the test may also pass, and is then not called fixed.
     """
 
     ticket: str
@@ -85,7 +85,7 @@ class KnownIssue:
     intermittent: bool = False
 
     def covers(self, seen: Seen, today: dt.date) -> bool:
-        """Whether it speaks of that outcome today."""
+        """Whether the issue covers that outcome on that day."""
         current = self.until is None or today <= self.until
         places = (seen.combination, seen.board)
         return current and fnmatchcase(seen.test, self.test) and any(fnmatchcase(p, self.combination) for p in places)
@@ -96,16 +96,16 @@ class Classified:
     """A test on a combination, tonight.
 
     Attributes:
-        newest: tonight's outcome; of several boards, the worst one of those that could judge it.
-        first_bad: the outcome with which the failure began; None when it does not fail. A test that is left out and
+        newest: tonight's outcome; if there are several boards, the worst outcome of those that judged the test.
+        first_bad: the outcome with which the failure began; None when it does not fail. A test that is left out but
             failed when it was last judged has one.
-        last_good: the last time it passed before that; None: never seen.
-        or_before: the failure is as old as all that was looked at, and may be older.
-        rate: share of failures under the newest firmware, with its 95 % interval; of a test that is flaky over several
-            firmwares, under all of them. None without a judgement.
+        last_good: the last outcome before that with which it passed; None: there is none.
+        or_before: the failure is as old as all outcomes that were read, and may be older.
+        rate: share of failures under the newest firmware, with its 95 % interval; for a test that is flaky over
+            several firmwares, the share under all of them. None without a judgement.
         boards: (board, outcome) tonight.
-        checks: what failed for the first time in a test that has failed for other reasons before.
-        ticket: of the known issue.
+        checks: checks that fail for the first time in a test that has failed for other reasons before.
+        ticket: the ticket of the known issue.
     """
 
     kind: Class
@@ -120,7 +120,7 @@ class Classified:
 
     @property
     def same_firmware(self) -> bool:
-        """Whether it failed with the very firmware with which it was good: what changed is not the firmware."""
+        """Whether the failure began with the firmware with which the test last passed: something else changed."""
         first, good = self.first_bad, self.last_good
         return first is not None and good is not None and bool(first.identity) and first.identity == good.identity
 
@@ -132,12 +132,12 @@ def classify(
     issues: Sequence[KnownIssue] = (),
     today: dt.date | None = None,
 ) -> list[Classified]:
-    """Judge every test of one run or night beside what came before.
+    """Classify every test of one run or night by comparison with earlier outcomes.
 
     Args:
-        tonight: the outcomes that are judged.
+        tonight: the outcomes that are classified.
         before: earlier ones, in any order.
-        issues: what is known.
+        issues: the known issues.
         today: the day that decides whether an issue still counts.
     """
     day = today or dt.datetime.now(dt.UTC).date()
@@ -160,7 +160,7 @@ def _in_order(outcomes: Iterable[Seen]) -> list[Seen]:
 
 def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[KnownIssue], day: dt.date) -> Classified:
     rank = {"failed": 0, "error": 1, "blocked": 2, "not run": 3}
-    # What the bench lost on one board says nothing where another board has judged the test.
+    # If one board has judged the test, failures of the bench on other boards do not count.
     said = [one for one in tonight if one.outcome in _JUDGED] or tonight
     newest = min(said, key=lambda one: (rank.get(one.outcome, 4), natural(one.board)))
     boards = tuple(sorted(((one.board, one.outcome) for one in tonight), key=lambda said: (natural(said[0]), said[1])))
@@ -171,12 +171,12 @@ def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[Known
     judged = [*earlier, *(one for one in tonight if one.outcome in _JUDGED)]
     if newest.outcome != "failed":
         kind = _without_failure(newest, issues, day, failed_before=failed_before)
-        if kind == "left out" and failed_before:  # a failure that nobody looks at any more
+        if kind == "left out" and failed_before:  # it failed, and is not run any more
             first_bad, last_good = _since(nights, newest)
             return replace(plain, kind=kind, first_bad=first_bad, last_good=last_good)
         if kind != "fixed":
             return replace(plain, kind=kind)
-        # It passes again: was anything mended?
+        # It passes again: has a defect been fixed, or is it flaky?
         rate = _flaky(judged, newest)
         if rate is not None:
             return replace(plain, kind="flaky", rate=rate)
@@ -186,7 +186,7 @@ def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[Known
     first_bad, last_good = _since(nights, newest)
     found = replace(plain, kind="new failure", rate=rate, first_bad=first_bad, last_good=last_good)
     checks = _other_reasons(tonight, nights)
-    if checks:  # another failure in a test that failed before, known or not: it must not hide behind the old one
+    if checks:  # a new failure in a test that failed before must not be hidden by the old one, known or not
         return replace(found, first_bad=newest, checks=checks)
     if plain.ticket:
         return replace(found, kind="known issue")
@@ -200,7 +200,7 @@ def _one(tonight: Sequence[Seen], before: Sequence[Seen], issues: Sequence[Known
 
 
 def _same(judged: Iterable[Seen], newest: Seen) -> list[Seen]:
-    """Outcomes of the same firmware. One that is not known is the same in its own night only."""
+    """Outcomes of the same firmware. A firmware that is not known counts as the same in one night only."""
     night = newest.night or newest.run
     return [
         one
@@ -210,7 +210,7 @@ def _same(judged: Iterable[Seen], newest: Seen) -> list[Seen]:
 
 
 def _flaky(judged: Sequence[Seen], newest: Seen) -> tuple[float, float, float] | None:
-    """The rate of a test that goes to and fro, under this firmware or at last under all; None where it does not."""
+    """The failure rate of a flaky test, under this firmware or else under all; None when it is not flaky."""
     for group, least in ((_same(judged, newest), _FLIPS), (judged, _FLIPS_OVER_FIRMWARE)):
         if _flips(group) >= least:
             return wilson(sum(one.outcome == "failed" for one in group), len(group))
@@ -218,7 +218,7 @@ def _flaky(judged: Sequence[Seen], newest: Seen) -> tuple[float, float, float] |
 
 
 def _agreed(night: Iterable[Seen]) -> bool:
-    """Whether the boards of a night agreed about each firmware; where not, it was no defect of the firmware."""
+    """Whether the boards of a night agreed about each firmware; if not, the failure was no defect of the firmware."""
     said: dict[str, set[str]] = defaultdict(set)
     for one in night:
         said[one.identity].add(one.outcome)
@@ -233,14 +233,14 @@ def _other_reasons(tonight: Iterable[Seen], nights: Sequence[Sequence[Seen]]) ->
         if not failed:
             break
         if not all(one.checks for one in failed):
-            return ()  # it failed without a check: which reasons there were is not known
+            return ()  # it failed without a check: its reasons are not known
         known.update(*(one.checks for one in failed))
     now: set[str] = set().union(*(one.checks for one in tonight if one.outcome == "failed"))
     return tuple(sorted(now - known)) if known else ()
 
 
 def _nights(judged: Iterable[Seen]) -> list[list[Seen]]:
-    """Judged outcomes by night, oldest first. Of a night in which boards disagree the failure is what counts."""
+    """Judged outcomes by night, oldest first."""
     found: dict[str, list[Seen]] = defaultdict(list)
     for one in judged:
         found[one.night or one.run].append(one)
@@ -250,7 +250,7 @@ def _nights(judged: Iterable[Seen]) -> list[list[Seen]]:
 def _without_failure(newest: Seen, issues: Sequence[KnownIssue], day: dt.date, *, failed_before: bool) -> Class:
     if newest.outcome in _BENCH:
         return "infrastructure"
-    if newest.outcome == "not run":  # with these words the user left it out: nothing is missing
+    if newest.outcome == "not run":  # the message begins like this if the user left the test out: nothing is missing
         return "left out" if newest.message.startswith("not run:") else "never ran"
     if newest.outcome in _LEFT_OUT:
         return "left out"
@@ -265,7 +265,7 @@ def _ticket(seen: Seen, issues: Sequence[KnownIssue], day: dt.date) -> str:
 
 
 def _since(nights: Sequence[Sequence[Seen]], newest: Seen) -> tuple[Seen, Seen | None]:
-    """The outcome with which the failure began, and the last good one before it."""
+    """The outcome with which the failure began, and the last outcome before it that passed."""
     first = newest
     for night in reversed(nights):
         failed = [one for one in night if one.outcome == "failed"]
@@ -278,8 +278,8 @@ def _since(nights: Sequence[Sequence[Seen]], newest: Seen) -> tuple[Seen, Seen |
 def _flips(outcomes: Sequence[Seen]) -> int:
     """How often a test changed between passed and failed.
 
-    Each board for itself, and all together over the nights in which they agreed; the larger number counts. One board
-    with both outcomes in a night has changed twice.
+    Changes are counted for each board alone, and for all boards together over the nights in which they agreed; the
+    larger number counts. A board with both outcomes in one night counts as two changes.
     """
     nights: dict[str, dict[str, set[str]]] = {}
     for one in outcomes:
@@ -297,7 +297,7 @@ def _changes(words: Iterable[set[str]]) -> int:
 
 
 def wilson(failed: int, of: int, z: float = 1.96) -> tuple[float, float, float] | None:
-    """Share of failures with its 95 % interval (E. B. Wilson, JASA 22, 1927); None of nothing."""
+    """Share of failures with its 95 % interval (E. B. Wilson, JASA 22, 1927); None when `of` is 0."""
     if not of:
         return None
     share, scale = failed / of, 1 + z * z / of

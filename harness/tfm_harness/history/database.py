@@ -1,6 +1,6 @@
-"""An open store: where it is, its connection, its migrations, and errors that say what to do.
+"""An open store: its URL, its connection, its migrations, and errors with hints.
 
-SQLite by default (one file in the user's state folder), PostgreSQL by URL.
+It is SQLite by default (one file in the user's state folder), PostgreSQL by URL.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ NEWEST: Final = "0002"
 """The newest migration (`tfm_harness.history.migrations`)."""
 
 _BEFORE_MIGRATIONS: Final = "1"
-"""What ``harness_meta`` says in a store of before the migrations."""
+"""The schema in ``harness_meta`` of a store that is older than the migrations."""
 _ATTEMPTS: Final = 5
 _ADVISORY_LOCK: Final = 0x74666D68
-"""PostgreSQL: one process migrates at a time."""
+"""PostgreSQL's advisory lock, with which only one process migrates at a time."""
 
 
 def default_url(state_dir: Path | None = None) -> str:
-    """``TFM_HARNESS_STORE`` when set, else SQLite in the state folder: what runs write, the commands read.
+    """The URL of the store for runs and commands: ``TFM_HARNESS_STORE`` when set, else SQLite in the state folder.
 
-    ``TFM_HARNESS_BASELINE`` is the older name of the variable, and ``baseline.sqlite`` of the file; both still hold.
+    ``TFM_HARNESS_BASELINE`` is the variable's older name, ``baseline.sqlite`` the file's; both are still used.
 
     Args:
         state_dir: the state folder; default ``TFM_HARNESS_STATE_DIR``, else ``$XDG_STATE_HOME/tfm-harness``.
@@ -52,7 +52,7 @@ def default_url(state_dir: Path | None = None) -> str:
 
 
 def _file_url(path: str) -> str:
-    """The URL of an SQLite file. A path may hold what means something in a URL (``%``, ``?``, ``#``).
+    """The URL of an SQLite file, whose path may hold characters that are special in a URL (``%``, ``?``, ``#``).
 
     Raises:
         ConfigError: the path is no text.
@@ -102,10 +102,10 @@ class Database:
             if parsed.drivername == "postgresql":
                 parsed = parsed.set(drivername="postgresql+psycopg")
             waits = {"timeout": 30} if self.sqlite else {"connect_timeout": 10}
-            # Without a pool no connection, and so no lock, outlives the operation that needed it.
+            # Without a pool, no connection (and so no lock) stays open after the operation that needed it.
             pool = {} if in_memory else {"poolclass": NullPool}
             self.engine = create_engine(parsed, connect_args=waits, **pool)
-        except (ArgumentError, ImportError, SQLAlchemyError, ValueError) as exc:  # ValueError: a port that is no number
+        except (ArgumentError, ImportError, SQLAlchemyError, ValueError) as exc:  # ValueError: the port is no number
             raise _wrong_url(exc) from exc
         except OSError as exc:
             raise self.failed(exc) from exc
@@ -114,7 +114,7 @@ class Database:
                 self._prepare()
                 break
             except InfrastructureError as exc:
-                # Another process may be making the same tables at this moment.
+                # Another process may be creating the same tables at this moment.
                 if attempt + 1 == _ATTEMPTS or not isinstance(exc.__cause__, SQLAlchemyError):
                     raise
 
@@ -132,14 +132,14 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """A transaction: committed at the end of the block, undone when it raises.
+        """A transaction: it is committed at the end of the block, and rolled back if the block raises.
 
         Raises:
             InfrastructureError: kind ``store-failed``.
         """
         with self.guard(), self.engine.connect() as connection:
             if self.sqlite:
-                # SQLite checks foreign keys only when asked to.
+                # SQLite checks foreign keys only with this setting.
                 connection.exec_driver_sql("PRAGMA foreign_keys=ON")
                 connection.commit()
             with connection.begin():
@@ -147,14 +147,14 @@ class Database:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Errors of the database become ours."""
+        """Convert errors of the database in this block into the harness' own."""
         try:
             yield
         except SQLAlchemyError as exc:
             raise self.failed(exc) from exc
 
     def failed(self, exc: Exception) -> InfrastructureError:
-        """The error that says that the store cannot be used."""
+        """The error for a store that cannot be used."""
         lines = str(exc).splitlines()
         return InfrastructureError(
             "the store cannot be used",
@@ -166,7 +166,7 @@ class Database:
         )
 
     def _connect(self) -> Connection:
-        """The first connection: only now does a driver look at the URL's parts."""
+        """Make the first connection; the driver checks the URL's parts only now."""
         try:
             return self.engine.connect()
         except (TypeError, ValueError, ArithmeticError) as exc:
@@ -182,19 +182,19 @@ class Database:
                 self._as_one_writer(connection)
             else:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-            if self._version(connection) != NEWEST:  # another process may have done it while this one waited
+            if self._version(connection) != NEWEST:  # another process may have migrated while this one waited
                 _migrate(connection)
             connection.commit()
 
     @staticmethod
     def _as_one_writer(connection: Connection) -> None:
-        # Python's driver begins no transaction for CREATE TABLE: say it ourselves.
+        # Python's driver begins no transaction for CREATE TABLE, so begin one here.
         driver: Any = connection.connection.dbapi_connection
         driver.isolation_level = None
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _version(self, connection: Connection) -> str:
-        """The store's migration; empty for a new store and for one of before the migrations."""
+        """The store's migration; empty for a new store and for one that is older than the migrations."""
         there = set(inspect(connection).get_table_names())
         if "harness_schema" in there:
             found = connection.execute(text("SELECT version_num FROM harness_schema")).scalar() or ""

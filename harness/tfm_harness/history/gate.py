@@ -1,4 +1,4 @@
-"""The regression gate joined with the store."""
+"""Connects the regression gate with the store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Judged", "judge_and_keep"]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What the gate said, and the baseline it used."""
+    """The gate's verdict, and the baseline that it used."""
 
     result: GateResult
     baseline: Night | None

@@ -1,7 +1,7 @@
-"""Boards' health in the store: the present state, and every change with who made it and why.
+"""Boards' health in the store: the present state, and every change with its author and its reason.
 
-The words are LAVA's: `Good`; `Unknown` (not checked yet); `Looping` (health checks again and again, on purpose);
-`Bad` (a health check failed: only a person brings it back); `Maintenance`; `Retired`.
+The states are LAVA's: `Good`; `Unknown` (not checked yet); `Looping` (health checks are repeated on purpose);
+`Bad` (a health check failed; only a person can change this state); `Maintenance`; `Retired`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["HEALTH", "RUNS_NOTHING", "Health", "set_health"]
 Health = Literal["Good", "Unknown", "Looping", "Bad", "Maintenance", "Retired"]
 HEALTH: Final[tuple[Health, ...]] = get_args(Health)
 RUNS_NOTHING: Final[frozenset[Health]] = frozenset({"Bad", "Maintenance", "Retired"})
-"""States in which a board gets no job."""
+"""States in which a board gets no jobs."""
 
 
 def set_health(
@@ -35,15 +35,15 @@ def set_health(
     night: str = "",
     at: dt.datetime | None = None,
 ) -> bool:
-    """Say how a board is; a board that the store does not know yet is added.
+    """Set a board's health; a board that the store does not know yet is added.
 
     Args:
         board: its name.
         health: one of `HEALTH`, in any case.
-        reason: why; kept with the change.
-        by: who or what says so (a person, ``health check``).
-        night: the night in which it was said.
-        at: when; default now.
+        reason: the reason, which is kept with the change.
+        by: the author of the change (a person, ``health check``).
+        night: the night of the change.
+        at: the time of the change; default now.
 
     Returns:
         whether the state or its reason changed. `BoardRow.checked` is set in any case.

@@ -29,7 +29,7 @@ _ADAPTER = TypeAdapter(list[_Issue])
 
 
 def load_issues(path: Path) -> tuple[KnownIssue, ...]:
-    """Read a file of known issues. Each one has a last day: an issue without end would hide a defect permanently.
+    """Read a file of known issues. Each one needs a last day: an issue without end would hide a defect for ever.
 
     Raises:
         ConfigError: kind ``known-issues``: unreadable, or not of this form.

@@ -1,4 +1,4 @@
-"""A night or a run of the store, judged beside what came before it."""
+"""Classifies the tests of a night or a run in the store by comparison with earlier ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tfm_harness.order import natural
 __all__ = ["BEFORE", "Judged", "durations", "judge_night", "judge_run", "stored_issues"]
 
 BEFORE: Final = 20
-"""How many nights (or runs) before count."""
+"""The number of earlier nights (or runs) that count."""
 _RUNS_OF_DURATION: Final = 10
 
 
@@ -32,14 +32,14 @@ class Judged:
     """A night's or a run's tests in their classes.
 
     Attributes:
-        name: of the night or the run.
+        name: the name of the night or the run.
         runs: its runs, newest first.
-        before: how many nights or runs before it were looked at.
+        before: the number of earlier nights or runs that were read.
         tests: every test that did not simply pass and was not left out (unless it failed when it was last judged); all
-            tests when they were asked for.
-        counts: how many tests are of each class, those that simply passed included.
-        lost: what the bench lost: board, kind of the failure, how many outcomes; the largest loss first.
-        never: sessions of the night that were planned and never ran: combination, and why.
+            tests if the caller asked for everything.
+        counts: the number of tests of each class, those that simply passed included.
+        lost: outcomes lost by failures of the bench: board, kind of the failure, number; the largest loss first.
+        never: sessions of the night that were planned but never ran: combination, and reason.
     """
 
     name: str
@@ -64,7 +64,7 @@ def judge_night(
 
     Args:
         night: its name; default the newest.
-        before: how many nights before it count.
+        before: the number of earlier nights that count.
         issues: known issues, besides those of the store.
         today: the day that decides whether an issue still counts; default the night's.
         everything: list the tests that simply passed as well.
@@ -86,8 +86,8 @@ def judge_night(
 
 
 def _never_ran(memory: Memory, night: str) -> tuple[tuple[str, str], ...]:
-    """Planned sessions of which no try ran, by combination; those that ran when the night was gone on with did."""
-    last = {row["key"]: row for row in memory.sessions(night)}  # by number: the newest try stays
+    """Planned sessions of which no try ran, by combination; tries in a resumed night count."""
+    last = {row["key"]: row for row in memory.sessions(night)}  # in the order of numbers: the newest try remains
     never = [(row["combination"], row["reason"]) for row in last.values() if row["state"] == "never ran"]
     return tuple(sorted(never, key=lambda one: natural(one[0])))
 
@@ -157,7 +157,7 @@ def _judge(
         passes = func.max(case((o.outcome == "passed", 1), else_=0)).label("passes")
         each = select(passes).where(o.run_id.in_(chosen)).group_by(o.test_id, o.combination_id).subquery()
         everyone, passed = connection.execute(select(func.count(), func.sum(each.c.passes)).select_from(each)).one()
-    # Of what was not read each passed, or was left out.
+    # Every outcome that was not read passed or was left out.
     looked_at = sum(any(outcome == "passed" for _, outcome in one.boards) for one in found)
     counts["passed"] += (passed or 0) - looked_at
     counts["left out"] += (everyone - (passed or 0)) - (len(found) - looked_at)
@@ -170,7 +170,7 @@ def _judge(
 
 
 def stored_issues(database: Database) -> list[KnownIssue]:
-    """The store's known issues as `classify` takes them."""
+    """The store's known issues in the form for `classify`."""
     return [
         KnownIssue(
             ticket=row.ticket or row.title, test=row.test, combination=row.environment,
@@ -181,11 +181,11 @@ def stored_issues(database: Database) -> list[KnownIssue]:
 
 
 def durations(database: Database, *, runs: int = _RUNS_OF_DURATION) -> list[Duration]:
-    """How long each suite takes on each combination, and what a run needs around its tests, by combination and suite.
+    """How long each suite takes on each combination, and a run's time around its tests, by combination and suite.
 
     Args:
-        runs: how many of a combination's newest runs count. Runs that were interrupted, or in which the bench failed,
-            do not.
+        runs: the number of a combination's newest runs that count. Runs that were interrupted, or in which the bench
+            failed, do not count.
 
     Raises:
         InfrastructureError: kind ``store-failed``.
@@ -217,7 +217,7 @@ def durations(database: Database, *, runs: int = _RUNS_OF_DURATION) -> list[Dura
     for combination, run_id, seconds, suite, spent in rows:
         taken[combination, suite].append(spent)
         tests[combination, run_id] += spent
-        if run_id not in several:  # in a run of several combinations the rest belongs to none of them
+        if run_id not in several:  # in a run of several combinations, the time around the tests belongs to none of them
             whole_run[combination, run_id] = seconds
     for key, seconds in whole_run.items():
         taken[key[0], ""].append(max(0.0, seconds - tests[key]))

@@ -1,4 +1,4 @@
-"""A run's record into the store: whole or not at all, and never twice."""
+"""Stores a run's record: whole or not at all, and never twice."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tfm_harness.report.storage import dump, load_run
 __all__ = ["Kept", "import_run", "keep_run", "keep_runs", "record_digest"]
 
 _RUNS_AT_ONCE = 25
-"""Runs of one transaction: others get their turn in between."""
+"""The most runs in one transaction; other processes can write between transactions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What became of a record: the run's number in the store, and whether it was new."""
+    """The result of storing a record: the run's number in the store, and whether it was new."""
 
     run_id: int
     name: str
@@ -41,7 +41,7 @@ def record_digest(record: RunRecord) -> str:
 
 
 def import_run(database: Database, path: Path, *, night: str = "") -> Kept:
-    """Keep a ``run.json``, or the one in a run's folder.
+    """Store a ``run.json``, or the one in a run's folder.
 
     Raises:
         ConfigError: kind ``run-file``: no record of a run.
@@ -52,29 +52,29 @@ def import_run(database: Database, path: Path, *, night: str = "") -> Kept:
 
 
 def keep_run(database: Database, record: RunRecord, *, folder: str = "", night: str = "") -> Kept:
-    """Keep a run; a record of the same run with another content replaces the one that is there.
+    """Store a run; it replaces a stored record of the same run with other content.
 
     Args:
-        folder: where its transcripts and its page are.
-        night: the night it belongs to; default: the date of its evening (`night_of`).
+        folder: the folder of its transcripts and its page.
+        night: the night to which it belongs; default: the date of its evening (`night_of`).
 
     Raises:
-        InfrastructureError: kind ``store-failed``; nothing of the run is kept then.
+        InfrastructureError: kind ``store-failed``; then nothing of the run is stored.
     """
     with database.begin() as connection:
         return _keep(connection, record, folder, night)
 
 
 def keep_runs(database: Database, runs: Iterable[tuple[RunRecord, str]], *, night: str = "") -> Iterator[Kept]:
-    """Keep several runs, each a record with its folder; as `keep_run`, with fewer waits for the disk.
+    """Store several runs, each a record with its folder, like `keep_run`, but with fewer waits for the disk.
 
-    They are read some at a time, and answered when they are in the store.
+    Several runs at a time are read from `runs`, and their results are yielded when they are in the store.
 
     Raises:
-        InfrastructureError: kind ``store-failed``; what was not answered is not kept.
+        InfrastructureError: kind ``store-failed``; runs whose results were not yielded are not stored.
     """
     waiting = iter(runs)
-    # Two processes that add the same names in one PostgreSQL transaction each may lock each other out.
+    # In PostgreSQL, two processes that each add the same names in one long transaction may deadlock.
     at_once = _RUNS_AT_ONCE if database.sqlite else 1
     while some := list(islice(waiting, at_once)):
         with database.begin() as connection:
@@ -119,7 +119,7 @@ def _keep(connection: Connection, record: RunRecord, folder: str, night: str) ->
 def _same_run(
     connection: Connection, row: Mapping[str, Any], found: int, places: tuple[set[int], set[int]]
 ) -> list[int]:
-    """Runs that are this one with another content: of its name, its start, its combinations and its boards."""
+    """Stored versions of this run with other content: they have its name, start, combinations and boards."""
     if row["started"] is None:
         return []
 

@@ -19,15 +19,15 @@ from tfm_harness.report.record import FindingEntry, LatencyEntry, ParityEntry, R
 __all__ = []
 
 _AT_ONCE = 5000
-"""Rows of one statement."""
+"""The most rows of one statement."""
 _NAMES_AT_ONCE = 500
-"""Names of one look-up: SQLite takes some thousand values."""
+"""The most names of one query: SQLite accepts only some thousand values."""
 _MOST = (1 << 63) - 1
 _MOST_CHECKS = (1 << 31) - 1
 
 
 class RunRows:
-    """One record's rows under a run's number."""
+    """The rows of one record, under a run's number."""
 
     def __init__(self, connection: Connection, record: RunRecord, run_id: int) -> None:
         self.connection, self.record, self.run_id = connection, record, run_id
@@ -60,7 +60,7 @@ class RunRows:
 
     @staticmethod
     def _test_names(tests: Sequence[TestEntry]) -> list[str]:
-        """Names of the tests; a second test of the same name on a combination gets a number, so that none is lost."""
+        """Names of the tests; further tests of the same name on a combination get a number, so that none is lost."""
         seen: Counter[tuple[str, str]] = Counter()
         names = []
         for test in tests:
@@ -137,15 +137,13 @@ class RunRows:
         for name, test in zip(self.names, self.record.tests, strict=True):
             on = test.board
             if not on and test.outcome in {"error", "blocked"} and len(of[test.combination]) == 1:
-                (on,) = of[test.combination]  # the bench failed before the test had its board, and there is one only
+                (on,) = of[test.combination]  # the bench failed before the test had its board; there is only one
             key = {**self._key(test.combination), "test_id": self.tests[name]}
             outcomes.append(
                 {
                     **key,
                     "board_id": self._board(on),
-                    "outcome": "skipped"
-                    if test.left_out
-                    else test.outcome,  # the user asked for less: nothing is missing
+                    "outcome": "skipped" if test.left_out else test.outcome,  # the user left it out: nothing is missing
                     "responsibility": test.responsibility,
                     "seconds": test.seconds,
                     "passed": min(sum(f.status == "passed" for f in test.findings), _MOST_CHECKS),
@@ -252,7 +250,7 @@ class RunRows:
             self.connection.execute(insert(table), list(rows[start : start + _AT_ONCE]))
 
     def _ids(self, table: Table, entries: Iterable[Mapping[str, Any]], *, key: str = "name") -> dict[str, int]:
-        """Numbers of entries by their name; those that are not there are added, and learn what was not known."""
+        """Numbers of entries by their name; entries that are missing are added."""
         wanted = {entry[key]: entry for entry in entries}
         found = self._known(table, wanted, key)
         missing = [entry for name, entry in wanted.items() if name not in found]
@@ -288,7 +286,7 @@ def _whole(value: int) -> int:
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - JSON
-    """JSON that every database takes: no NaN, no infinity, no NUL."""
+    """JSON that every database accepts: no NaN, no infinity, no NUL."""
     if isinstance(value, Mapping):
         return {clean(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

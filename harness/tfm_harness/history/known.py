@@ -26,10 +26,10 @@ def add_issue(
     intermittent: bool = False,
     now: dt.datetime | None = None,
 ) -> int:
-    """Say that a failure is known; returns the issue's number.
+    """Add a known issue; returns its number.
 
     Args:
-        ticket: where it is worked on.
+        ticket: the ticket of the issue.
         test, environment: shell patterns of the test's name, and of the combination or the board.
         until: the last day on which it counts: an issue without end hides a defect for ever.
 
@@ -53,10 +53,10 @@ def add_issue(
 
 
 def end_issue(database: Database, number: int, *, now: dt.datetime | None = None) -> None:
-    """From now on the issue excuses nothing; it stays on record.
+    """End an issue: it excuses nothing from now on, but stays in the store.
 
     Raises:
-        ConfigError: kind ``known-issues``: there is none of this number.
+        ConfigError: kind ``known-issues``: no issue has this number.
         InfrastructureError: kind ``store-failed``.
     """
     at = (now or dt.datetime.now(dt.UTC)) - dt.timedelta(days=1)

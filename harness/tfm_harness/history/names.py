@@ -1,4 +1,4 @@
-"""Names that are the same in every run: of a test, of a night, of firmware; and text that every database takes."""
+"""Names of tests, nights and firmware that are the same in every run, and text that every database accepts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["FirmwareIdentity", "clean", "firmware_of", "night_of", "started_of",
 
 _LONGEST_NAME = 1000
 _LONGEST_TEXT = 16_384
-"""Characters of one text; KCIDB's limit of a log's excerpt."""
+"""The most characters of one text; this is KCIDB's limit for an excerpt of a log."""
 _NOON = dt.timedelta(hours=12)
 
 
 def clean(text: str, limit: int = _LONGEST_TEXT) -> str:
-    """Text that SQLite and PostgreSQL take: no NUL, no half of a surrogate pair; what is too long says so."""
+    """Text that SQLite and PostgreSQL accept: no NUL, no half of a surrogate pair; a text that is cut is marked."""
     if len(text) > limit:
         mark = f" ... ({len(text)} characters, SHA-256 {hashlib.sha256(_bytes(text)).hexdigest()[:16]})"
         text = text[: limit - len(mark)] + mark
@@ -31,7 +31,7 @@ def _bytes(text: str) -> bytes:
 
 
 def test_name(nodeid: str, combination: str) -> str:
-    """A test's node id without the combination that it ran on.
+    """A test's node id without the combination on which it ran.
 
     ``suites/boot/test_a.py::test_b[qemu+reference-5]`` becomes ``suites/boot/test_a.py::test_b[5]``.
     """
@@ -50,7 +50,7 @@ test_name.__test__ = False  # type: ignore[attr-defined] # not a test, whatever 
 
 
 def started_of(record: RunRecord) -> dt.datetime | None:
-    """When the run began, None where the record does not say it."""
+    """The time when the run began; None when the record does not have it."""
     try:
         found = dt.datetime.fromisoformat(record.started)
         return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).astimezone(dt.UTC)
@@ -59,7 +59,7 @@ def started_of(record: RunRecord) -> dt.datetime | None:
 
 
 def night_of(started: dt.datetime | None) -> str:
-    """The night of a run that names none: the date of its evening; a night lasts from noon to noon, UTC."""
+    """The night of a run without a named night: the date of its evening; a night lasts from noon to noon, UTC."""
     if started is None:
         return "undated"
     try:
@@ -70,13 +70,13 @@ def night_of(started: dt.datetime | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareIdentity:
-    """Which firmware a run flashed.
+    """The firmware that a run flashed.
 
     Attributes:
-        digest: SHA-256 over the images' digests; over the measurements where no image is known; empty where neither is.
-        said: what the firmware says it is.
-        measurements: by component, hex; the whole digest where a token gave it, else its first digits.
-        files: SHA-256 of each image and model, by what the build calls it.
+        digest: SHA-256 over the images' digests, or over the measurements if no image is known; empty if neither is.
+        said: the firmware's own description of itself.
+        measurements: by component, hex; the whole digest if a token gave it, else its first digits.
+        files: SHA-256 of each image and model, by its name in the build.
     """
 
     digest: str
@@ -87,7 +87,7 @@ class FirmwareIdentity:
 
 
 def firmware_of(record: RunRecord, combination: CombinationEntry) -> FirmwareIdentity | None:
-    """The identity of what was flashed, None where the record does not say."""
+    """The identity of the flashed firmware; None when the record does not have it."""
     files = {file.name: file.sha256 for file in combination.files if file.role in {"image", "model"}}
     reported = next((b.measurements for b in record.boards if b.combination == combination.name and b.measurements), {})
     measurements = dict(reported or combination.image)

@@ -1,4 +1,4 @@
-"""Questions to the store about outcomes: tests, findings, tries, counts by suite and board. Nothing here writes."""
+"""Queries of the store about outcomes: tests, findings, tries, counts by suite and board. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class OutcomeQuestions(Questions):
         passed: bool = True,
         limit: int = 100_000,
     ) -> list[OutcomeRow]:
-        """Outcomes, newest run first; every argument that is given narrows the choice.
+        """Outcomes, newest run first; every given argument narrows the choice.
 
         Args:
-            nights, run_ids: of these nights or runs.
+            nights, run_ids: only outcomes of these nights or runs.
             test: a test's whole name.
             firmware: a digest.
-            passed: whether outcomes that passed are wanted, too.
+            passed: whether to return outcomes that passed, too.
         """
         o, r = t.OUTCOMES.c, t.RUNS.c
         query = _joined()
@@ -59,7 +59,7 @@ class OutcomeQuestions(Questions):
         return [_outcome(row) for row in self._maps(query)]
 
     def findings(self, *, run_id: int, test: str = "") -> list[FindingRow]:
-        """Findings of a run (of one of its tests) that are failed, waived or noted."""
+        """Findings of a run, or of one of its tests, that are failed, waived or noted."""
         f = t.FINDINGS
         query = (
             select(f, t.COMBINATIONS.c.name.label("combination"), t.TESTS.c.name.label("test"),
@@ -88,7 +88,7 @@ class OutcomeQuestions(Questions):
         return [_outcome(row) for row in self._maps(query)]
 
     def outcome_counts(self, *, firmware: str) -> dict[str, int]:
-        """How many outcomes of each kind a firmware has, by its digest."""
+        """The number of outcomes of each kind, by the firmware's digest."""
         o, rc = t.OUTCOMES.c, t.RUN_COMBINATIONS
         query = (
             select(o.outcome, func.count())
@@ -99,7 +99,7 @@ class OutcomeQuestions(Questions):
         return dict(map(tuple, self._all(query)))
 
     def grid(self, nights: Iterable[str], *, board: str = "") -> list[Cell]:
-        """Outcomes counted by night, suite, combination and board; of one board only, where it is named."""
+        """Outcomes counted by night, suite, combination and board; only those of `board` if it is given."""
         o = t.OUTCOMES.c
         query = (
             select(t.RUNS.c.night, t.TESTS.c.suite, t.COMBINATIONS.c.name, func.coalesce(_BOARDS.name, ""), o.outcome,
@@ -127,7 +127,7 @@ class OutcomeQuestions(Questions):
         ]  # fmt: skip
 
     def suites(self, *, nights: Iterable[str] = (), firmware: str = "", run_id: int | None = None) -> list[SuiteRow]:
-        """What the suites proved: in these nights, on this firmware or in this run; newest run first."""
+        """The states of the suites: in these nights, on this firmware or in this run; newest run first."""
         s, rc = t.SUITES, t.RUN_COMBINATIONS
         query = (
             select(s, t.RUNS.c.night, t.COMBINATIONS.c.name.label("combination"))
@@ -154,7 +154,7 @@ class OutcomeQuestions(Questions):
 
 
 def _joined(table: Table = t.OUTCOMES) -> Select[Any]:
-    """Outcomes (or tries) with the names of what they are about."""
+    """Outcomes (or tries), joined with the names of run, test, combination and board."""
     o, rc = table, t.RUN_COMBINATIONS
     same = (rc.c.run_id == o.c.run_id) & (rc.c.combination_id == o.c.combination_id)
     return (

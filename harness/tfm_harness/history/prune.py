@@ -1,4 +1,4 @@
-"""Retention: runs that are older than somebody wants to keep go, with all that is theirs."""
+"""Retention: removes runs that are older than the user wants to keep, with all their rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tfm_harness.history.database import Database
 __all__ = ["Pruned", "prune"]
 
 _AT_ONCE = 200
-"""Runs of one transaction: others get their turn in between."""
+"""The most runs in one transaction; other processes can write between transactions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many runs and nights went, or would go."""
+    """The number of runs and nights that were removed, or would be."""
 
     runs: int
     nights: int
@@ -27,7 +27,7 @@ class Pruned:
 def prune(
     database: Database, *, keep_nights: int | None = None, before: dt.datetime | None = None, dry_run: bool = False
 ) -> Pruned:
-    """Remove old runs. Accepted baselines, boards and known issues stay.
+    """Remove old runs. Accepted baselines, boards and known issues are kept.
 
     Args:
         keep_nights: keep the runs of this many newest nights. Undated runs count as the oldest night.
@@ -35,7 +35,7 @@ def prune(
         dry_run: only count.
 
     Raises:
-        InfrastructureError: kind ``store-failed``; what was removed until then stays removed.
+        InfrastructureError: kind ``store-failed``; runs that were removed before the error stay removed.
     """
     r = t.RUNS.c
     query = select(r.id, r.night)
@@ -73,7 +73,7 @@ def prune(
             connection.execute(delete(table).where(*unused))
         kept = select(r.night)
         connection.execute(delete(t.NIGHTS).where(t.NIGHTS.c.name.not_in(kept), t.NIGHTS.c.ended.is_not(None)))
-    if database.sqlite:  # the file gives its space back only when asked
+    if database.sqlite:  # without VACUUM the file keeps its size
         with database.guard(), database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM"))
     return result

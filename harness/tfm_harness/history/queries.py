@@ -1,11 +1,11 @@
-"""Questions to the store: what pages, summaries and exports are made from. Nothing here writes.
+"""Queries of the store, from which pages, summaries and exports are made. Nothing here writes.
 
     with Database(url) as database:
         memory = Memory(database)
         tonight = memory.nights(limit=1)[0].name
         for row in memory.outcomes(nights=[tonight], passed=False): ...
 
-Every method answers with frozen rows (`tfm_harness.history.rows`). A test is named by its node id without the
+Every method returns frozen rows (`tfm_harness.history.rows`). A test is named by its node id without the
 combination, a board and a combination by their names, firmware by its digest, a night by its name, newest first.
 """
 
@@ -43,14 +43,14 @@ _FIGURES: Final[Mapping[str, tuple[Table, str, Sequence[str]]]] = {
         ("vectors", "exact", "passed", "failing", "max_lsb", "max_abs", "top1", "first_op", "engine"),
     ),
 }  # fmt: skip
-"""The table, the column that names what was measured, and the columns that are figures."""
+"""The table, the column with the name of the measured thing, and the columns with figures."""
 
 
 class Memory(OutcomeQuestions, BoardQuestions):
-    """The questions.
+    """The queries.
 
     Args:
-        database: an open store; it stays the caller's.
+        database: an open store; the caller closes it.
 
     Raises (every method):
         InfrastructureError: kind ``store-failed``.
@@ -59,7 +59,7 @@ class Memory(OutcomeQuestions, BoardQuestions):
     # -- nights and runs
 
     def nights(self, *, limit: int = 30, before: str = "") -> list[NightRow]:
-        """The last nights, newest first. One that ended and in which nothing could run has no runs.
+        """The last nights, newest first. A night in which nothing could run has no runs.
 
         Args:
             before: only nights before the one of this name.
@@ -121,7 +121,7 @@ class Memory(OutcomeQuestions, BoardQuestions):
         return [(name, number) for name, number in self._all(query)]
 
     def transcripts(self, run_id: int) -> list[str]:
-        """Paths of a run's console transcripts, as its record has them."""
+        """Paths of a run's console transcripts, as they are in its record."""
         query = select(t.RUN_BOARDS.c.transcripts).where(t.RUN_BOARDS.c.run_id == run_id)
         return [str(path) for (paths,) in self._all(query) for path in paths]
 
@@ -136,7 +136,7 @@ class Memory(OutcomeQuestions, BoardQuestions):
     # -- firmware
 
     def firmware(self, *, digest: str = "", build: str = "", limit: int = 200) -> list[FirmwareRow]:
-        """Firmware, newest first: one, or that of a build."""
+        """Firmware, newest first: the one with `digest`, or those of a build."""
         f = t.FIRMWARE
         query = (
             select(f, t.RUNS.c.name.label("run"), t.RUNS.c.night)
@@ -169,10 +169,11 @@ class Memory(OutcomeQuestions, BoardQuestions):
     ) -> list[FigureRow]:
         """Figures of latency (in seconds) or of parity, newest first.
 
-        `FigureRow.verdict` is the latency gate's; of parity ``exact``, ``passed`` (within the tolerance) or ``failed``.
+        `FigureRow.verdict` is that of the latency gate; for parity it is ``exact``, ``passed`` (within the tolerance)
+        or ``failed``.
 
         Args:
-            what: the series' or the model's name.
+            what: the name of the series or the model.
         """
         table, key, names = _FIGURES[kind]
         query = (
@@ -203,7 +204,7 @@ class Memory(OutcomeQuestions, BoardQuestions):
     # -- the rest
 
     def known_issues(self) -> list[StoredIssue]:
-        """All known issues, oldest first; `StoredIssue.expires` says which still hold."""
+        """All known issues, oldest first; `StoredIssue.expires` shows which are still valid."""
         return [
             StoredIssue(
                 id=row.id, title=row.title, test=row.test, environment=row.environment, ticket=row.ticket, by=row.by,

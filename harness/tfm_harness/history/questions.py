@@ -1,4 +1,4 @@
-"""A store that is asked. Nothing here writes."""
+"""The base of all queries of the store. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Questions"]
 
 
 class Questions:
-    """What all questions share.
+    """The base class of all queries.
 
     Args:
-        database: an open store; it stays the caller's.
+        database: an open store; the caller closes it.
     """
 
     def __init__(self, database: Database) -> None:

@@ -1,7 +1,7 @@
-"""Combinations that had another name before: a pool got or lost a board, a board moved, a build was renamed. Pure.
+"""Finds combinations that were renamed: a pool got or lost a board, a board moved, a build was renamed. Pure.
 
-A combination's name is made of its targets and its build (``a|b+fw``), so each of these gives it a new name. What
-failed under the old name did not begin to fail tonight.
+A combination's name is made of its targets and its build (``a|b+fw``), so each of these changes gives it a new name. A
+failure that was seen under the old name did not begin tonight.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class Named:
     """A combination in a run.
 
     Attributes:
-        number: the combination's in the store.
+        number: the combination's number in the store.
         name: ``TARGETS+BUILD``, the targets separated by ``|``.
-        firmware: what tells its firmware from every other, whatever the build is called; empty: not known.
+        firmware: identifies its firmware, whatever the build is called; empty: not known.
         started: when the run began.
     """
 
@@ -30,7 +30,7 @@ class Named:
 
     @property
     def targets(self) -> frozenset[str]:
-        """The targets of which one was used."""
+        """The targets, of which one was used."""
         return frozenset(self.name.rpartition("+")[0].split("|")) - {""}
 
     @property
@@ -40,10 +40,10 @@ class Named:
 
 
 def former_names(tonight: Iterable[Named], before: Iterable[Named]) -> dict[int, int]:
-    """For combinations of tonight that are new, the number of the one that they were; without those that were none.
+    """For each combination that is new tonight, the number of the old combination that was renamed, if there is one.
 
-    The old one must be gone tonight. It has the same build on some of the same targets, or the same firmware on the
-    same targets. Of several, the one with the most targets in common, then the newest.
+    The old one must be missing tonight. It has the same build on some of the same targets, or the same firmware on the
+    same targets. Among several, the one with the most targets in common is chosen, then the newest.
     """
     now = {one.number: one for one in tonight}
     seen = list(before)

@@ -1,4 +1,4 @@
-"""What the store's queries answer with."""
+"""The rows that the store's queries return."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightRow:
-    """One night: how many runs, when, and how many of them ended with which verdict."""
+    """One night: number of runs, times, and number of runs with each verdict."""
 
     name: str
     started: dt.datetime | None
@@ -36,7 +36,7 @@ class NightRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One run. `folder` holds its transcripts and ``report.html``; empty when the store was not told."""
+    """One run. `folder` holds its transcripts and ``report.html``; empty when the store does not know it."""
 
     id: int
     name: str
@@ -54,9 +54,9 @@ class OutcomeRow:
 
     Attributes:
         test, suite: the test's node id without the combination; its suite.
-        firmware: digest of what was flashed; empty when the record does not say.
-        passed: how many of its checks held.
-        tries: how many tries came before this outcome.
+        firmware: digest of the flashed firmware; empty when the record does not have it.
+        passed: the number of its checks that held.
+        tries: the number of tries before this outcome.
     """
 
     run_id: int
@@ -82,7 +82,7 @@ class OutcomeRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingRow:
-    """A finding that is failed, waived or noted. `tried`: 0 of the outcome itself, else of that earlier try."""
+    """A finding that is failed, waived or noted. `tried`: 0 for the outcome itself, else the earlier try's number."""
 
     run_id: int
     combination: str
@@ -114,7 +114,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteRow:
-    """What a suite proved in a run."""
+    """The state of a suite in a run."""
 
     run_id: int
     night: str
@@ -132,10 +132,10 @@ class SuiteRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duration:
-    """How long something takes, from earlier runs.
+    """The duration of a suite, from earlier runs.
 
     Attributes:
-        suite: empty for what a run needs around its tests (flash, boot, report).
+        suite: the suite; empty for a run's time around its tests (flash, boot, report).
         seconds: the median over `runs` runs.
     """
 
@@ -159,13 +159,13 @@ class BoardEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoardRow:
-    """A board: its health, and over the nights asked for its outcomes and the share that the bench lost.
+    """A board: its health, and its outcomes and the bench's failures over the requested nights.
 
     Attributes:
-        outcomes: how many, by outcome's word.
-        bench_failures: outcomes that were the bench's.
-        seconds_lost: the whole time of runs in which no test came to a verdict on the board because of the bench; of
-            other runs the tests that the bench failed at.
+        outcomes: the number of each outcome.
+        bench_failures: the number of outcomes that were failures of the bench.
+        seconds_lost: the whole time of runs in which no test reached a verdict on the board because of the bench; in
+            other runs, the time of tests in which the bench failed.
     """
 
     name: str
@@ -186,7 +186,7 @@ class BoardRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirmwareRow:
-    """Firmware by what was flashed."""
+    """Firmware, identified by the flashed files."""
 
     digest: str
     build: str
@@ -214,11 +214,11 @@ class FigureRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredIssue:
-    """A failure that somebody knows of; `Memory.issues` gives those that count as `KnownIssue`.
+    """A known issue in the store; `stored_issues` in `tfm_harness.history.judged` makes `KnownIssue` of these rows.
 
     Attributes:
         test, environment: shell patterns of the test's name and of the combination or the board.
-        expires: from then on the issue excuses nothing; None: never.
+        expires: from this time on the issue excuses nothing; None: no end.
         intermittent: passes in between are expected.
     """
 

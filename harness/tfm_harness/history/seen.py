@@ -1,7 +1,7 @@
-"""Outcomes out of the store for `classify`: those that decide something, and no others.
+"""Reads outcomes from the store for `classify`: only those that can change a class.
 
-A farm's night has some ten thousand outcomes, of which nearly all passed as before. Only the history of what failed
-tonight, and of what failed when it was last judged, is read.
+A farm's night has some ten thousand outcomes, of which nearly all passed as before. Only the history of tests that
+failed tonight, or failed when they were last judged, is read.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ Key = tuple[int, int]
 
 
 class Reader:
-    """Reads outcomes of tonight's runs and of the groups of runs before.
+    """Reads outcomes of tonight's runs and of the groups of earlier runs.
 
-    Combinations that have another name tonight than before are one (`tfm_harness.history.renamed`): an outcome of the
-    old one is read as one of the new.
+    A combination that was renamed is the same one (`tfm_harness.history.renamed`): its outcomes under the old name are
+    read as outcomes under the new name.
 
     Args:
-        connection: of the store.
+        connection: a connection of the store.
         tonight: numbers of tonight's runs.
-        before: numbers of the runs before, by night (or each run alone), newest first.
+        before: numbers of the earlier runs, by night (or each run alone), newest first.
     """
 
     def __init__(self, connection: Connection, tonight: Select[Any], before: Sequence[Select[Any]]) -> None:
@@ -48,7 +48,7 @@ class Reader:
         now = self._learn(tonight)
         earlier = [one for runs in before for one in self._learn(runs)]
         self.now: dict[int, list[int]] = defaultdict(list)
-        """Of an old combination: those of tonight that it became."""
+        """For each old combination, tonight's combinations that it became."""
         for new, old in former_names(now, earlier).items():
             self.now[old].append(new)
 
@@ -68,7 +68,7 @@ class Reader:
         return list(found.values())
 
     def read(self, *, everything: bool) -> tuple[list[Seen], list[Seen]]:
-        """Tonight's outcomes that are more than one more pass (all of them on request); and what came before them."""
+        """Tonight's outcomes without simple passes (on request, all), and the earlier outcomes of these tests."""
         fixed = self._failed_before()
         tonight = self._seen(self.tonight, None if everything else {*self._keys(self.tonight, _BAD), *fixed})
         changed = {*self._keys(self.tonight, ("failed",)), *fixed}
@@ -76,7 +76,7 @@ class Reader:
         return tonight, earlier
 
     def _failed_before(self) -> set[Key]:
-        """What failed when it was last judged: its test and combination."""
+        """Tests and combinations that failed when they were last judged."""
         latest: dict[Key, int] = {}
         for at, runs in enumerate(self.before):
             for key in self._keys(runs, ("failed",)):
@@ -93,20 +93,20 @@ class Reader:
         return found
 
     def _keys(self, runs: Select[Any], outcomes: Sequence[str]) -> Iterator[Key]:
-        """Tests and combinations with such outcomes, by tonight's names."""
+        """Tests and combinations with such outcomes, under tonight's names."""
         query = select(_O.test_id, _O.combination_id).where(_O.run_id.in_(runs), _O.outcome.in_(outcomes)).distinct()
-        # Said like this, the database may use the small index of what did not pass.
+        # With this condition, the database can use the small index of outcomes that did not pass.
         query = query if "passed" in outcomes else query.where(_O.outcome != "passed")
         for test, combination in self.connection.execute(query):
             for now in self._today(combination):
                 yield test, now
 
     def _today(self, combination: int) -> Sequence[int]:
-        """A combination by tonight's names: those that it became, else itself."""
+        """Tonight's combinations for a combination: those that it became, else itself."""
         return self.now.get(combination, (combination,))
 
     def _seen(self, runs: Select[Any], keys: set[Key] | None, outcomes: Sequence[str] = ()) -> list[Seen]:
-        """Outcomes of these runs: of these tests and combinations, or of all; with these words, or with all."""
+        """Outcomes of these runs, for these tests and combinations (None: all), with these outcomes (empty: any)."""
         if keys is not None and not keys:
             return []
         query = select(
@@ -153,9 +153,9 @@ class Reader:
 
 
 def _firmware(connection: Connection) -> dict[int, tuple[str, str, str]]:
-    """Of every firmware by its number: digest, words, and what it is whatever the build is called.
+    """For every firmware, by its number: digest, words, and an identity that does not depend on the build's name.
 
-    The words are the measurements' first digits, else what it says of itself.
+    The words are the measurements' first digits, else the firmware's description of itself.
     """
     f = t.FIRMWARE.c
     rows = connection.execute(select(f.id, f.digest, f.said, f.measurements, f.files)).all()

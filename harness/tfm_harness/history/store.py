@@ -1,4 +1,4 @@
-"""Latency series of every run, and which of them are the accepted baselines."""
+"""The latency series of every run, and the accepted baselines among them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _BaselineRow(_Base):
 
 @dataclass(frozen=True, slots=True)
 class BaselineKey:
-    """What must be the same for two series to be compared; `digest` is its stored form."""
+    """The facts that must be the same in two series that are compared; `digest` is its stored form."""
 
     name: str
     board: str
@@ -92,9 +92,9 @@ _DATED = re.compile(r"\d{4}-\d\d-\d\d[_T]\d\d")
 
 
 def run_name(folder: Path, *, started: dt.datetime = _STARTED) -> str:
-    """What the store calls a run: its folder's name, with the time where that name does not tell one from the next.
+    """The store's name of a run: its folder's name, with the time appended unless the name has a date.
 
-    A nightly job that always names the same folder must not write over the night before.
+    A nightly job that always uses the same folder must not overwrite the previous night.
     """
     return folder.name if _DATED.match(folder.name) else f"{folder.name}@{started:%Y-%m-%d_%H-%M-%S}"
 
@@ -117,7 +117,7 @@ class BaselineStore(Database):
         self._again(store)
 
     def baseline(self, series: Series) -> Night | None:
-        """The accepted baseline for what `series` measures, None when there is none."""
+        """The accepted baseline for the measurement of `series`; None when there is none."""
         with self._session() as session:
             row = session.get(_BaselineRow, BaselineKey.of(series).digest)
             return None if row is None else Night(row.series.run, self._series(row.series))
@@ -135,7 +135,7 @@ class BaselineStore(Database):
             return [(board, run) for board, run in session.execute(query).all()]
 
     def nights(self, series: Series, *, before: str = "", limit: int = NIGHTS) -> list[Night]:
-        """The last runs of what `series` measures, oldest first.
+        """The last runs of the same measurement as `series`, oldest first.
 
         Args:
             before: leave out this run (the current one, when it is stored already).
@@ -150,11 +150,11 @@ class BaselineStore(Database):
             return [Night(row.run, self._series(row)) for row in reversed(session.scalars(query).all())]
 
     def accept(self, run: str, *, reason: str, name: str | None = None) -> list[Series]:
-        """Make a run's series the baselines of what they measure.
+        """Make a run's series the baselines of their measurements.
 
         Args:
-            run: a stored run's name; without its ``@time`` the latest run of that name, for each thing it measured.
-            reason: why; kept with the baseline.
+            run: a stored run's name; without its ``@time``, the latest run of that name is used for each measurement.
+            reason: the reason, which is kept with the baseline.
             name: only the series of that name.
 
         Raises:
@@ -200,7 +200,7 @@ class BaselineStore(Database):
         return sorted(found, key=lambda b: (natural(b.series.board), natural(b.series.name), b.accepted))
 
     def runs(self) -> list[tuple[str, dt.datetime, int]]:
-        """All runs with the time of their first series and how many they have, oldest first."""
+        """All runs with the time of their first series and the number of their series, oldest first."""
         with self._session() as session:
             rows: Sequence[Any] = session.execute(select(_SeriesRow.run, _SeriesRow.taken)).all()
         found: dict[str, tuple[dt.datetime, int]] = {}
@@ -216,7 +216,7 @@ class BaselineStore(Database):
             return [self._series(row) for row in session.scalars(query)]
 
     def _again(self, work: Callable[[Session], T]) -> T:
-        """Do `work`; once more when another process has written the same row between its look and its write."""
+        """Do `work`; repeat it if another process has written the same row between its read and its write."""
         for attempt in range(_ATTEMPTS):
             try:
                 with self._session() as session:

@@ -1,4 +1,4 @@
-"""What the nights since a day say, as Markdown of a mail's size."""
+"""A summary of the nights since a day, as Markdown for a mail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfm_harness.safe_text import hide_secrets, safe
 __all__ = ["summary"]
 
 _MOST: Final = 10
-"""Entries of one heading; the mail says how many more there are."""
+"""The most entries under one heading; the mail counts the others."""
 _MOST_NIGHTS: Final = 14
 _FAILS: Final = ("new failure", "boards disagree", "flaky", "still failing")
 
@@ -28,10 +28,10 @@ _FAILS: Final = ("new failure", "boards disagree", "flaky", "still failing")
 def summary(
     database: Database, since: dt.datetime | None = None, *, issues: Sequence[KnownIssue] = (), link: str = ""
 ) -> str:
-    """The newest night beside those before, and what is new since a day.
+    """The newest night in comparison with earlier ones, and everything that is new since a day.
 
     Args:
-        since: default seven days before the newest night.
+        since: the day; default seven days before the newest night.
         issues: known issues besides those of the store.
         link: address of the pages (`tfm-harness dashboard` or a written site).
 

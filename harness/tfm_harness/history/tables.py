@@ -1,8 +1,8 @@
-"""The store's tables, as its newest migration leaves them.
+"""The store's tables after the newest migration.
 
-Names repeat in every run, so they stand once in a table of their own (`TESTS`, `CHECKS`, `BOARDS`, `COMBINATIONS`) and
-an outcome holds numbers: a row of about 40 bytes. Outcomes and responsibilities are the numbers of their words in
-`OUTCOME_WORDS` and `RESPONSIBILITY_WORDS`; new words are appended, never inserted.
+Names repeat in every run, so each is stored once, in the tables `TESTS`, `CHECKS`, `BOARDS` and `COMBINATIONS`, and an
+outcome holds numbers: a row of about 40 bytes. Outcomes and responsibilities are stored as the numbers of their words
+in `OUTCOME_WORDS` and `RESPONSIBILITY_WORDS`; new words are appended, never inserted.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class Word(TypeDecorator[str]):
         return None if value is None else self.words.index(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ANN401, ARG002 - same
-        """The number's word; a number that a later harness has added is told as it is."""
+        """The number's word; a number that a later harness has added is returned as text."""
         return None if value is None else self.words[value] if 0 <= value < len(self.words) else f"word {value}"
 
 
 class Moment(TypeDecorator[dt.datetime]):
-    """A moment in UTC; SQLite forgets the zone, so it is put back."""
+    """A moment in UTC; SQLite loses the zone, so it is added again."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -114,7 +114,7 @@ NIGHTS = Table(
     Column("started", Moment()), Column("ended", Moment()),
     Column("plan", JSON, nullable=False),
 )  # fmt: skip
-"""A night of `tfm-harness night`: what was planned. Nights of single runs have no row here, only a name."""
+"""A night of `tfm-harness night`, and its plan. Nights of single runs have no row here, only a name."""
 
 RUNS = Table(
     "harness_run", METADATA, _id(), Column("digest", Text, unique=True, nullable=False),
@@ -124,7 +124,7 @@ RUNS = Table(
     _text("interrupted"), _text("folder"), Column("collected", BigInteger, nullable=False),
     Column("deselected", BigInteger, nullable=False), Column("environment", JSON, nullable=False),
 )  # fmt: skip
-"""A run. `digest`: SHA-256 of its record, so that none is stored twice; `night`: the night it belongs to."""
+"""A run. `digest`: SHA-256 of its record, so that none is stored twice; `night`: the night to which it belongs."""
 
 COMBINATIONS = Table(
     "harness_combination", METADATA, _id(), Column("name", Text, unique=True, nullable=False),
@@ -135,7 +135,7 @@ FIRMWARE = Table(
     _text("said"), Column("measurements", JSON, nullable=False), Column("files", JSON, nullable=False),
     Column("first_run", ForeignKey("harness_run.id", ondelete="SET NULL")),
 )  # fmt: skip
-"""Firmware by what was flashed; `digest` is over the image files, or else over the measurements."""
+"""Flashed firmware; `digest` is taken over the image files, or else over the measurements."""
 
 BOARDS = Table(
     "harness_board", METADATA, _id(), Column("name", Text, unique=True, nullable=False),
@@ -148,7 +148,7 @@ BOARD_EVENTS = Table(
     Column("at", Moment(), nullable=False), Column("health", Text, nullable=False), _text("reason"),
     _text("by"), _text("night"),
 )  # fmt: skip
-"""Every change of a board's health, with who or what changed it and why."""
+"""Every change of a board's health, with its author and its reason."""
 
 TESTS = Table(
     "harness_test", METADATA, _id(), Column("name", Text, unique=True, nullable=False), _text("suite"),
@@ -189,7 +189,7 @@ OUTCOMES = Table(
           postgresql_where=text("outcome != 0")),
     sqlite_with_rowid=False,
 )  # fmt: skip
-"""One test in one run on one combination. `passed`: how many of its checks held; `tries`: how many tries before it."""
+"""One test in one run on one combination. `passed`: number of checks that held; `tries`: number of earlier tries."""
 
 TRIES = Table(
     "harness_try", METADATA, _run(primary=True),
@@ -200,7 +200,7 @@ TRIES = Table(
     Column("responsibility", Word(*RESPONSIBILITY_WORDS), nullable=False), _text("kind"),
     Column("board_id", ForeignKey("harness_board.id")), Column("seconds", Double, nullable=False), _text("message"),
 )  # fmt: skip
-"""What came before an outcome: earlier tries, numbered from 1."""
+"""The earlier tries before an outcome, numbered from 1."""
 
 FINDINGS = Table(
     "harness_finding", METADATA, _id(), _run(),
@@ -221,7 +221,7 @@ SUITES = Table(
     Column("retried", BigInteger, nullable=False), Column("excused", JSON, nullable=False),
     Column("proven", Integer, nullable=False), Column("requirements", Integer, nullable=False),
 )  # fmt: skip
-"""What a suite proved in a run; `proven` of `requirements` rows of its table."""
+"""The state of a suite in a run; `proven` of `requirements` rows of its table."""
 
 LATENCY = Table(
     "harness_latency", METADATA, _id(), _run(),
@@ -254,7 +254,7 @@ SESSIONS = Table(
     Column("run_id", ForeignKey("harness_run.id", ondelete="SET NULL"), index=True),
     UniqueConstraint("night_id", "key", "number"),
 )  # fmt: skip
-"""A session of a night: what was planned, and each try of it (`number` from 1)."""
+"""A planned session of a night, and each try of it (`number` from 1)."""
 
 KNOWN_ISSUES = Table(
     "harness_known_issue", METADATA, _id(), Column("title", Text, nullable=False), Column("test", Text, nullable=False),
@@ -262,4 +262,4 @@ KNOWN_ISSUES = Table(
     Column("intermittent", Boolean, nullable=False), Column("added", Moment(), nullable=False),
     Column("expires", Moment()),
 )  # fmt: skip
-"""A failure that somebody knows of: patterns of test and environment (combination), ticket, expiry."""
+"""A known issue: patterns of test and environment (combination), ticket, expiry."""

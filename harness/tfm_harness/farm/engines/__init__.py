@@ -1,1 +1,1 @@
-"""Where sessions run: on this host, or on bench hosts by way of a Dask scheduler."""
+"""Engines run sessions: on this host, or on bench hosts through a Dask scheduler."""

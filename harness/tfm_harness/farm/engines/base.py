@@ -1,4 +1,4 @@
-"""What runs sessions."""
+"""The interface of engines, which run sessions."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["Engine", "Finished", "Job", "look_until", "session_words"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A session as an engine gets it; everything in it is plain, so that it can travel.
+    """A session in the form for an engine; it holds only plain values, so that it can be sent to another host.
 
     Attributes:
         session: its name, also that of its folder.
-        board: the board that it takes.
-        command: module and arguments behind ``python -m``; ``{run}`` stands for the session's folder, ``{state}`` for
+        board: the board that it uses.
+        command: module and arguments after ``python -m``; ``{run}`` stands for the session's folder, ``{state}`` for
             the state folder (empty: the user's own).
-        only: node ids of the tests, one a line of ``{run}/only.txt``; empty: all.
-        seconds: after so long it is ended.
+        only: node ids of the tests, which are the lines of ``{run}/only.txt``; empty: all tests.
+        seconds: its time limit; then it is ended.
     """
 
     session: str
@@ -33,14 +33,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How a session's process ended.
+    """The end of a session's process.
 
     Attributes:
-        code: its exit status; negative: the signal that ended it; None: nobody knows.
-        ended: why it was ended: by the night (``night``), for its time (``time``), or because what ran it is lost
-            (``lost``); empty: by itself.
-        host: where it ran.
-        message: more, in words.
+        code: its exit status; negative: the signal that ended it; None: not known.
+        ended: the reason why it was ended: the night's end (``night``), its time limit (``time``), or the loss of the
+            worker that ran it (``lost``); empty: it ended by itself.
+        host: the host on which it ran.
+        message: more details, in words.
     """
 
     session: str
@@ -52,37 +52,37 @@ class Finished:
 
 
 class Engine(Protocol):
-    """Runs sessions and tells when they have ended."""
+    """Runs sessions and reports when they have ended."""
 
     def start(self, job: Job, folder: Path) -> None:
-        """Begin a session; its record will be in `folder` when it has ended.
+        """Start a session; its record will be in `folder` when it has ended.
 
         Raises:
             InfrastructureError: it cannot be started.
         """
 
     def wait(self, seconds: float) -> list[Finished]:
-        """Sessions that have ended; returns at the first one, at the latest after `seconds`."""
+        """Wait until a session has ended, at most for `seconds`; returns the sessions that have ended."""
 
     def stop(self, sessions: Collection[str]) -> None:
-        """End sessions as Ctrl-C does; `wait` tells when they have ended. Returns at once."""
+        """Ask sessions to end, as Ctrl-C does; returns at once. `wait` reports when they have ended."""
 
     def absent(self, boards: Iterable[str]) -> set[str]:
-        """Which of the boards cannot be reached now."""
+        """Those of the boards that cannot be reached now."""
 
     def close(self) -> None:
-        """End what still runs, at once. Safe to call twice."""
+        """End all sessions that still run, at once. Safe to call twice."""
 
 
 def look_until(look: Callable[[], list[Finished]], seconds: float, *, every: float) -> list[Finished]:
-    """What `look` finds first; nothing after `seconds`.
+    """The first result of `look` that is not empty; empty after `seconds`.
 
-    An engine has to look even where a session's end would be told: for limits of sessions, and for hosts that vanish.
+    An engine must poll even if it is notified of a session's end: for time limits, and for hosts that vanish.
 
     Args:
-        look: tells which sessions have ended; called once at least.
+        look: returns the sessions that have ended; it is called at least once.
         seconds: the longest wait.
-        every: seconds between two looks.
+        every: seconds between two calls.
     """
     until = time.monotonic() + seconds
     while True:
@@ -94,7 +94,7 @@ def look_until(look: Callable[[], list[Finished]], seconds: float, *, every: flo
 
 
 def session_words(job: Job, run: str, state: str) -> list[str]:
-    """The session's arguments with their folders.
+    """The session's arguments, with the folders filled in.
 
     Args:
         job: the session.

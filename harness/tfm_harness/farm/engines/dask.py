@@ -1,7 +1,7 @@
-"""Sessions on bench hosts, given out by a Dask scheduler over TLS.
+"""Runs sessions on bench hosts through a Dask scheduler over TLS.
 
-A worker names its boards as resources (``dask worker --resources "mps3-1=1,mps3-2=1"``). The night decides itself which
-board a session takes; Dask carries it there, keeps two nights off one board, and tells which workers live.
+A worker names its boards as resources (``dask worker --resources "mps3-1=1,mps3-2=1"``). The night itself
+chooses the board for a session; Dask sends it there, keeps two nights off one board, and knows the live workers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CONNECT: Final = 20.0
 _LOOK: Final = 0.2
 _BEAT: Final = 5.0
 _WORKERS: Final = 2.0
-"""Seconds between two looks at which workers live."""
+"""Seconds between two queries of the live workers."""
 
 
 @dataclass(slots=True)
@@ -45,9 +45,9 @@ class DaskEngine:
 
     Args:
         config: the scheduler and this host's certificate.
-        boards: those of the night; each must be offered by a worker when the night begins.
-        environment: what is added to the sessions' environment.
-        lease: seconds after which the workers take a silent night for dead.
+        boards: the boards of the night; each must be offered by a worker when the night begins.
+        environment: variables that are added to the sessions' environment.
+        lease: seconds after which the workers consider a silent night dead.
 
     Raises:
         ConfigError: kind ``engine-extra`` (Dask is not installed), ``engine-certificate``, ``engine-boards`` (no
@@ -99,7 +99,7 @@ class DaskEngine:
                     f"engine.{what} is no file", kind="engine-certificate", seen=str(path),
                     hint="docs/nights.md shows how a farm's certificates are made",
                 )  # fmt: skip
-        client = Client.__new__(Client)  # Client(...) leaves its thread running where it cannot connect
+        client = Client.__new__(Client)  # Client(...) leaves its thread running when it cannot connect
         try:
             security = Security(
                 require_encryption=True, tls_ca_file=str(config.ca), tls_client_cert=str(config.certificate),
@@ -107,7 +107,7 @@ class DaskEngine:
             )  # fmt: skip
             Client.__init__(client, config.scheduler, security=security, timeout=_CONNECT, set_as_default=False)
         except Exception as error:
-            with contextlib.suppress(Exception):  # it may not have come so far
+            with contextlib.suppress(Exception):  # the loop may not exist yet
                 client._loop_runner.stop()  # noqa: SLF001 - `close` does nothing on a client that never connected
             raise InfrastructureError(
                 "the farm's scheduler cannot be reached", kind="engine-unreachable", expected=config.scheduler,
@@ -148,7 +148,7 @@ class DaskEngine:
     # -- Engine
 
     def start(self, job: Job, folder: Path) -> None:
-        """As `Engine.start`; without a worker for the board `wait` says that it is lost."""
+        """As `Engine.start`; if no worker offers the board, `wait` reports the session as lost."""
         self._look(now=True)
         offering = [worker for worker, boards in self._offers.items() if job.board in boards]
         if not offering:
@@ -180,7 +180,7 @@ class DaskEngine:
         return {board for board in boards if board not in offered}
 
     def close(self) -> None:
-        """As `Engine.close`. Sessions that still run end when they see that their lease is gone."""
+        """As `Engine.close`. Sessions that still run end when they see that the lease is not renewed."""
         with contextlib.suppress(Exception):
             if self._sent:
                 self.stop(list(self._sent))
@@ -234,15 +234,15 @@ class DaskEngine:
         )
 
     def _beat(self, *, now: bool = False) -> None:
-        """Renew the lease; with it travel the sessions that shall end."""
+        """Renew the lease; its message also names the sessions that shall end."""
         if now or time.monotonic() - self._beat_at >= _BEAT:
             self._beat_at = time.monotonic()
             self._beats += 1
-            with contextlib.suppress(Exception):  # a scheduler that is away shows in `_look`
+            with contextlib.suppress(Exception):  # `_look` notices a scheduler that is away
                 self._variable.set({"beat": self._beats, "stop": sorted(self._stopped)}, timeout=_BEAT)
 
     def _look(self, *, now: bool = False) -> None:
-        """Which workers live, and which boards they offer."""
+        """Update the live workers and the boards that they offer."""
         if not now and time.monotonic() - self._looked < _WORKERS:
             return
         self._looked = time.monotonic()

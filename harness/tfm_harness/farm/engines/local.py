@@ -19,7 +19,7 @@ class LocalEngine:
 
     Args:
         state: the state folder; empty: the user's own.
-        environment: what is added to the sessions' environment.
+        environment: variables that are added to the sessions' environment.
     """
 
     def __init__(self, *, state: str = "", environment: Mapping[str, str] | None = None) -> None:
@@ -52,7 +52,7 @@ class LocalEngine:
                 self._running[name].stop()
 
     def absent(self, boards: Iterable[str]) -> set[str]:
-        """None: what is wrong with a board here is found by its golden build."""
+        """No boards: a problem with a board of this host is found by its golden build."""
         del boards
         return set()
 

@@ -1,4 +1,4 @@
-"""A session's folder on its way between two hosts: packed with bounds, unpacked without trust."""
+"""Transfers a session's folder between two hosts: it is packed with a size limit, and unpacked without trust."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfm_harness.errors import InfrastructureError
 __all__ = ["MOST", "pack", "unpack"]
 
 MOST: Final = 512 << 20
-"""Most bytes of all files together."""
+"""The most bytes of all files together."""
 _FIRST: Final = ("run.json", "junit.xml", "output.txt", "report.html")
 _BLOCK: Final = 1 << 20
 
@@ -23,10 +23,10 @@ def pack(folder: Path, most: int = MOST) -> tuple[bytes, str]:
 
     Args:
         folder: what to pack.
-        most: bytes that may travel; what does not fit any more stays behind.
+        most: the most bytes of the files; files that do not fit are left out.
 
     Returns:
-        the archive, and what stayed behind in words.
+        the archive, and a text that names the files that were left out.
     """
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
     files.sort(key=lambda path: (path.parent != folder or path.name not in _FIRST, path))
@@ -47,8 +47,8 @@ def unpack(data: bytes, folder: Path, most: int = MOST) -> None:
     """Write an archive's files below a folder, and nowhere else.
 
     Raises:
-        InfrastructureError: kind ``session-files``: it is no such archive, larger than `most` bytes, or a name leads
-            out of the folder.
+        InfrastructureError: kind ``session-files``: the bytes are no such archive, it is larger than `most` bytes, or a
+            name leads out of the folder.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

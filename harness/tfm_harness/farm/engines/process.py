@@ -1,4 +1,4 @@
-"""One session in a process of its own: started guarded, ended as Ctrl-C does, and at last by force."""
+"""One session in a process of its own: it is started with a guard, ended as by Ctrl-C, and at last killed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tfm_harness.farm.engines.base import Finished, Job, session_words
 __all__ = ["GRACE", "Session"]
 
 GRACE: Final = 45.0
-"""Seconds in which a session that was asked to end gives its board back and writes its record."""
+"""Seconds in which a session that was asked to end must give its board back and write its record."""
 _ONLY_THE_FARMS: Final = tuple(
     PREFIX + name
     for name in ("TARGET", "BUILD", "POOL", "BOARD", "ONLY", "POLICY", "QUICK", "RUN_DIR", "HTML_REPORT", "EVIDENCE",
                  "FAIL_UNDER_COVERAGE", "FRESH_IDENTITY", "DETERMINISTIC", "STORE")
 )  # fmt: skip
-"""Settings that the farm file decides: what the night's own environment says of them does not reach a session."""
+"""Variables whose settings come from the farm file: those of the night's own environment do not reach a session."""
 
 
 class Session:
@@ -34,10 +34,10 @@ class Session:
 
     Args:
         job: what to run.
-        folder: its folder, made here; the process's output goes to ``output.txt`` in it.
+        folder: its folder, which is created here; the process's output goes to ``output.txt`` in it.
         state: the state folder; empty: the user's own.
-        clock: seconds that only go forward.
-        environment: what is added to this process's environment.
+        clock: a monotonic clock in seconds.
+        environment: variables that are added to this process's environment.
 
     Raises:
         InfrastructureError: kind ``session-start``.
@@ -76,16 +76,16 @@ class Session:
         self._by_force: float | None = None
 
     def stop(self, why: str = "night") -> None:
-        """Ask it to end; by force when it does not within `GRACE`. Only the first call counts."""
+        """Ask the session to end; it is killed if it does not end within `GRACE`. Only the first call counts."""
         if self._by_force is None:
             self._ended = why
             self._by_force = self._clock() + GRACE
-            # It ends as with Ctrl-C; SIGINT itself is ignored in what a script has started in the background.
+            # This ends it as Ctrl-C would; processes that a script started in the background ignore SIGINT itself.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGTERM)
 
     def poll(self) -> Finished | None:
-        """What came of it; None while it runs. Its limits are kept here."""
+        """The end of the session; None while it runs. This also enforces its limits."""
         code = self.process.poll()
         now = self._clock()
         if code is None:
@@ -106,7 +106,7 @@ class Session:
         )
 
     def kill(self) -> None:
-        """End it at once. Safe to call twice."""
+        """Kill the session at once. Safe to call twice."""
         processes.end_group(self.process)
 
 

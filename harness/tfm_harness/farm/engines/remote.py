@@ -1,7 +1,7 @@
-"""What a bench host does with a session that a Dask scheduler gave it. Runs in a worker's thread.
+"""Runs a session on a bench host, in the thread of a Dask worker.
 
-The night renews its lease through the scheduler. When it asks for the end, or renews no more (it was killed, or the
-network is gone), the session ends as with Ctrl-C: no board stays taken by a night that nobody sees.
+The night renews its lease through the scheduler. When it asks for the end, or no longer renews the lease (it was
+killed, or the network is down), the session ends as by Ctrl-C: a dead night keeps no board.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tfm_harness.version import __version__
 __all__ = ["LEASE", "run_job", "version"]
 
 LEASE: Final = 60.0
-"""Seconds after which a night that renews nothing counts as dead."""
+"""Seconds after which a night that does not renew its lease counts as dead."""
 _LOOK: Final = 0.2
 _ASK: Final = 2.0
 
@@ -36,13 +36,13 @@ def version() -> str:
 def run_job(
     job: Mapping[str, Any], lease: str, environment: Mapping[str, str], seconds: float = LEASE
 ) -> dict[str, Any]:
-    """Run a session on this host and hand its folder back.
+    """Run a session on this host and return its folder.
 
     Args:
         job: fields of a `Job`.
         lease: name of the night's variable at the scheduler: ``{"beat": number, "stop": [sessions]}``.
-        environment: what is added to this process's environment.
-        seconds: of the lease.
+        environment: variables that are added to this process's environment.
+        seconds: the duration of the lease.
 
     Returns:
         ``code``, ``ended``, ``seconds``, ``host`` and ``message`` of a `Finished`, and ``folder``: the packed files.
@@ -54,7 +54,7 @@ def run_job(
 def run_with(
     job: Job, ask: Callable[[], Mapping[str, Any] | None], environment: Mapping[str, str], seconds: float = LEASE
 ) -> dict[str, Any]:
-    """As `run_job`; `ask` gives the night's variable, None when the scheduler does not answer."""
+    """As `run_job`; `ask` returns the night's variable, None when the scheduler does not answer."""
     place = Path(tempfile.mkdtemp(prefix="tfm-night-"))
     folder = place / job.session
     host = os.uname().nodename

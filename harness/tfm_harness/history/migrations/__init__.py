@@ -1,1 +1,1 @@
-"""How the store's tables came to be: one module a step, run by Alembic when a store is opened."""
+"""The migrations of the store's tables: one module for each step; Alembic runs them when a store is opened."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the steps on the connection that the store has opened."""
+"""Alembic's entry point: it runs the steps on the connection that the store has opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first memory of runs, which lay in the store before the migrations: out of its tables, into those of 0002."""
+"""Moves the first tables of runs, which are older than the migrations, into the tables of migration 0002."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Old = Mapping[str, list[Row]]
 
 
 def take_out(bind: sa.Connection) -> Old:
-    """The old tables' rows by table; the tables are dropped. Nothing where there are none."""
+    """The rows of the old tables, by table; the tables are dropped. Empty when there are none."""
     if "harness_figure" not in sa.inspect(bind).get_table_names():
         return {}
     old: dict[str, list[Row]] = {}
@@ -79,7 +79,7 @@ class _Move:
         self._insert("harness_outcome", outcomes)
         self._findings(where)
         self._figures()
-        if self.bind.dialect.name == "postgresql":  # the numbers were given by hand
+        if self.bind.dialect.name == "postgresql":  # the rows were inserted with explicit numbers, so set the sequences
             for name in ("run", "combination", "board", "test", "check", "firmware"):
                 table = sa.table(f"harness_{name}", sa.column("id"))
                 after = sa.select(sa.func.coalesce(sa.func.max(table.c.id), 0) + 1).scalar_subquery()
@@ -94,7 +94,7 @@ class _Move:
         return {**{name: row[name] for name in same}, "started": started, "night": night_of(started), **more}
 
     def _outcomes(self) -> tuple[list[Row], dict[tuple[int, int], tuple[int, int]]]:
-        """Outcomes; and which combination and test an old (run, test) is about."""
+        """The new outcomes, and the (combination, test) of each old (run, test)."""
         seen: Counter[tuple[int, str, str]] = Counter()
         rows: list[Row] = []
         where: dict[tuple[int, int], tuple[int, int]] = {}
@@ -171,7 +171,7 @@ class _Move:
             key = {"run_id": row["run_id"], "combination_id": self.combinations[row["combination"]],
                    "board_id": self.boards.get(row["board"])}  # fmt: skip
             if row["kind"] == "parity exact":
-                exact = row["value"] >= 1  # whether a difference was tolerated was not kept: no pass then
+                exact = row["value"] >= 1  # the old rows do not say whether a difference was tolerated: no pass
                 parity.append({
                     **key, "model": row["model"], "vectors": 0, "exact": exact, "passed": exact, "failing": 0,
                     "max_lsb": 0, "outputs": [{"exact_share": row["value"]}],

@@ -1,4 +1,4 @@
-"""What the other pages show: the grid, one test, one board, one firmware, one run, trends, a search."""
+"""The data of the other pages: the grid, one test, one board, one firmware, one run, trends, a search."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ __all__ = ["board", "firmware", "grid", "run", "search", "test", "trends"]
 
 GRID_NIGHTS: Final = 14
 GRID_ROWS: Final = 40
-"""Boards on one page of the grid."""
+"""The most boards on one page of the grid."""
 HISTORY_NIGHTS: Final = 60
 MOST_ROWS: Final = 200
 MOST_CHARTS: Final = 24
@@ -44,7 +44,7 @@ _BAD: Final = ("failed", "error", "blocked", "not run")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Suites by board over the last nights; `pages`: how many pages there are."""
+    """Suites by board over the last nights; `pages` is the number of pages."""
 
     nights: tuple[str, ...]
     suites: tuple[str, ...]
@@ -54,7 +54,7 @@ class Grid:
 
 
 def grid(database: Database, number: int = 1) -> Grid | None:
-    """A page of the grid, what is worst first; None for a page that is not there."""
+    """A page of the grid, the worst first; None when there is no such page."""
     memory = Memory(database)
     nights = [row.name for row in reversed(memory.nights(limit=GRID_NIGHTS))]
     cells = memory.grid(nights)
@@ -180,7 +180,7 @@ def board(database: Database, name: str) -> Board | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Firmware:
-    """A firmware's page: what it is, and what was proved of it."""
+    """A firmware's page: its identity, and the states of suites on it."""
 
     row: FirmwareRow
     suites: tuple[SuiteRow, ...]
@@ -209,7 +209,7 @@ def firmware(database: Database, digest: str) -> Firmware | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One run: the evidence behind a square."""
+    """One run: the details behind a square."""
 
     row: RunRow
     outcomes: Mapping[str, int]
@@ -257,9 +257,9 @@ def run(database: Database, run_id: int) -> Run | None:
 
 
 def evidence_files(database: Database, row: RunRow) -> dict[str, Path]:
-    """The run's own files that the pages link, by the name under which they are given: its page, record, transcripts.
+    """The run's own files to which the pages link, by their names in links: its page, record, transcripts.
 
-    Only files in the run's own folder: a record from elsewhere may name any path.
+    Only files in the run's own folder count: a foreign record may name any path.
     """
     if not row.folder:
         return {}
@@ -269,7 +269,7 @@ def evidence_files(database: Database, row: RunRow) -> dict[str, Path]:
     try:
         root = resolved(folder)
         for name in wanted:
-            path = resolved(folder / name)  # a transcript's absolute path stays what it is
+            path = resolved(folder / name)  # if a transcript's path is absolute, this is that path
             if path.is_relative_to(root) and path.is_file():
                 found["/".join(path.relative_to(root).parts)] = path
     except (OSError, ValueError, RuntimeError):
@@ -301,7 +301,7 @@ _COLOUR_OF: Final[Mapping[str, str]] = {
 
 
 def trends(database: Database) -> tuple[list[Trend], int]:
-    """Trends, what needs eyes first; and how many there are in all."""
+    """Trends, those that need attention first, and the number of all."""
     memory = Memory(database)
     nights = [row.name for row in memory.nights(limit=HISTORY_NIGHTS)]
     if not nights:
@@ -354,14 +354,14 @@ def _trend(key: tuple[str, str, str, str], newest_first: Sequence[FigureRow], *,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What a search found: (kind, [(name, page)])."""
+    """The results of a search: (kind, [(name, page)])."""
 
     words: str
     found: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
 
 def search(database: Database, words: str, *, limit: int = 50) -> Search:
-    """Names that hold all the words; without a word, all names there are (for the written site)."""
+    """Names that hold all the words; without a word, all names (for the written site)."""
     memory = Memory(database)
     found = memory.search(words, limit=limit)
     nights = [row.name for row in memory.nights(limit=10_000)]

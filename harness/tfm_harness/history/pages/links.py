@@ -1,4 +1,4 @@
-"""Where each page is. A name that a device or a user chose never becomes a path as it is."""
+"""The path of each page. A name that a device or a user chose never becomes a path unchanged."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["anchor", "board_page", "firmware_page", "grid_page", "night_page", "
 _PLAIN: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
 _OTHER: Final = re.compile(r"[^a-z0-9_-]+")
 DIGITS: Final = 16
-"""How many digits of a firmware's digest its page's name has."""
+"""The number of digits of a firmware's digest in the name of its page."""
 
 
 def slug(name: str) -> str:
-    """A file's name for any text: lower case letters, digits, ``-`` and ``_``; two texts never have one name.
+    """A file's name for any text: lower-case letters, digits, ``-`` and ``_``; two texts never get the same name.
 
-    Longer and odder names get a digest, so that no file system mixes two of them up.
+    Longer names, and names with other characters, get a digest, so that no file system confuses two of them.
     """
     if _PLAIN.fullmatch(name):
         return name
@@ -50,7 +50,7 @@ def firmware_page(digest: str) -> str:
 
 
 def run_page(run_id: int, test: str = "") -> str:
-    """A run's page, at a test where one is named."""
+    """A run's page, at a test if one is given."""
     return f"run/{run_id}.html" + (f"#{anchor(test)}" if test else "")
 
 

@@ -1,4 +1,4 @@
-"""The pages over HTTP: read only, but for what somebody with the token changes."""
+"""Serves the pages over HTTP: they are read only, except for changes by somebody who has the token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["make_app"]
 
 MOST_FORM: Final = 1 << 16
-"""Bytes of a form."""
+"""The most bytes of a form."""
 LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1", "testserver"})
 _HEADERS: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY",
@@ -43,10 +43,10 @@ def make_app(url: str, *, token: str = "", hosts: frozenset[str] = LOCAL) -> ASG
     """The application.
 
     Args:
-        url: of the store.
-        token: what a change must carry; empty: nothing can be changed.
-        hosts: names under which it may be asked; empty: any. Another name in a request to this host is a web page of
-            elsewhere that tries to read it.
+        url: the URL of the store.
+        token: the token that a change must have; empty: nothing can be changed.
+        hosts: names under which requests are answered; empty: any. Another name in a request to this host comes from
+            a foreign web page that tries to read it (DNS rebinding).
     """
     database = Database(url)
     site = Site(database, live=True, changes=bool(token))
@@ -62,7 +62,7 @@ def make_app(url: str, *, token: str = "", hosts: frozenset[str] = LOCAL) -> ASG
 
 
 class _Guard:
-    """The host's name, and the headers of every answer."""
+    """Checks the host's name in each request, and sets the headers of every answer."""
 
     def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
         self.app, self.hosts = app, hosts
@@ -109,7 +109,7 @@ async def _file(site: Site, request: Request) -> Response:
     if path is None:
         return PlainTextResponse("the run has no such file\n", 404)
     kinds = {"report.html": "text/html", "run.json": "application/json"}
-    # A run's page is data of a run: nothing in it may run, whoever wrote it.
+    # A run's page comes from a run's folder: whoever wrote it, no script in it may run.
     policy = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
     return FileResponse(path, media_type=kinds.get(wanted, "text/plain"), headers=policy)
 
@@ -160,7 +160,7 @@ def _issue(database: Database, form: Mapping[str, str]) -> str:
 
 
 def _pattern(test: str) -> str:
-    """A pattern that means exactly this test: brackets of its parameters are no set of characters."""
+    """A pattern that matches exactly this test: the brackets of its parameters are no set of characters."""
     return test.replace("[", "[[]") if "[" in test and "[[]" not in test else test
 
 

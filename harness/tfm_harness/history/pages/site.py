@@ -1,4 +1,4 @@
-"""All pages of a store: rendered one by one for the server, or written as files."""
+"""All pages of a store; they are rendered one by one for the server, or written as files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["Site"]
 
 _ALL: Final = 100_000
 LARGEST_COPY: Final = 16 << 20
-"""Bytes of a run's file that is copied into a written site; a longer one is left where it is."""
+"""The most bytes of a run's file that is copied into a written site; larger files are not copied."""
 SEARCH_ROWS: Final = 50
 
 
@@ -41,9 +41,9 @@ class Site:
     """The pages of a store.
 
     Args:
-        database: the open store; it stays the caller's.
-        live: whether a server answers: then there is a search form.
-        changes: whether forms are shown that change something (a server with a token).
+        database: the open store; the caller closes it.
+        live: whether a server shows the pages: then there is a search form.
+        changes: whether to show forms that change something (a server with a token).
     """
 
     def __init__(self, database: Database, *, live: bool = False, changes: bool = False) -> None:
@@ -53,10 +53,10 @@ class Site:
     # -- one page
 
     def page(self, path: str, *, words: str = "") -> str | None:
-        """A page by its path (``index.html``, ``board/b7.html``), None when there is none.
+        """A page by its path (``index.html``, ``board/b7.html``); None when there is none.
 
         Args:
-            words: what is searched.
+            words: the words of a search.
 
         Raises:
             InfrastructureError: kind ``store-failed``.
@@ -135,25 +135,25 @@ class Site:
         return self._render("run", links.run_page(found.row.id), f"Run {found.row.name}", run=found) if found else None
 
     def _named(self, kind: Literal["tests", "boards"], slug: str) -> str | None:
-        """The name whose page's name this is. All names are read again only where one is not there yet."""
+        """The name that has this slug. All names are read again only if the slug is not known yet."""
         if slug not in self._by_slug.get(kind, {}):
             self._by_slug[kind] = {links.slug(name): name for name in Memory(self.database).names(kind)}
         return self._by_slug[kind].get(slug)
 
     def file(self, run_id: int, name: str) -> Path | None:
-        """A run's own file (its page, record or a transcript), None when it has none of this name."""
+        """A run's own file (its page, record or a transcript); None when it has none of this name."""
         rows = Memory(self.database).runs(run_id=run_id)
         return details.evidence_files(self.database, rows[0]).get(name) if rows else None
 
     # -- all pages
 
     def write(self, folder: Path, *, nights: int = 14, files: bool = True) -> int:
-        """Write the pages of the last nights as files; returns how many.
+        """Write the pages of the last nights as files; returns their number.
 
         Args:
-            folder: made where it is not there; files of other names in it are left alone.
-            nights: how many nights have pages, with their runs.
-            files: copy the runs' own files (page, record, transcripts up to `LARGEST_COPY` bytes) as well.
+            folder: created if it is missing; files of other names in it are not touched.
+            nights: the number of nights that get pages, with their runs.
+            files: also copy the runs' own files (page, record, transcripts up to `LARGEST_COPY` bytes).
 
         Raises:
             ConfigError: kind ``site-folder``: the folder holds something else.
@@ -216,7 +216,7 @@ class Site:
 
 
 def served_name(name: str) -> str:
-    """The name under which a run's file is given: a transcript is text, whatever its ending says."""
+    """The name under which a run's file is served: a transcript is text, whatever its ending is."""
     return name if name in {"report.html", "run.json"} or name.endswith(".txt") else f"{name}.txt"
 
 
@@ -224,7 +224,7 @@ _LINK: Final = re.compile(r'href="(?:\.\./)?((?:run|night)/[^"#/]+\.html)(?:#[^"
 
 
 def _without_dead_links(text: str, written: set[str]) -> str:
-    """The page without links to nights and runs that are older than what is written."""
+    """The page without links to nights and runs that are too old to be written."""
     return _LINK.sub(lambda found: found[0] if found[1] in written else 'role="img" data-older', text)
 
 
@@ -253,7 +253,7 @@ def _hash(text: str) -> str:
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401 - whatever a template shows
-    """Every text that a page shows goes through this: what a device said does nothing."""
+    """Make a text safe that a page shows; every text goes through this, because it may come from a device."""
     return safe(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -1,4 +1,4 @@
-"""What the pages show: plain data from the store, made for one page each. No markup here."""
+"""The data of the pages: plain data from the store, made for one page each. No markup here."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from tfm_harness.report.record import in_words
 __all__ = ["Group", "Line", "Square", "Strip", "Tally", "Tonight", "line_of", "short", "squares", "tonight", "whose"]
 
 MOST_LINES: Final = 200
-"""Tests of one class on a page; the page says how many more there are."""
+"""The most tests of one class on a page; the page counts the others."""
 WORST: Final = ("failed", "error", "blocked", "not run", "passed", "skipped", "not covered")
 LETTERS: Final[Mapping[str, str]] = {
     "failed": "F", "error": "B", "blocked": "B", "not run": "N", "passed": "P", "skipped": "S", "not covered": "C",
     "mixed": "M", "": "·",
 }  # fmt: skip
-"""A letter says it as well as the colour. B: the bench."""
+"""The letter of each outcome, so that it is shown not only by colour. B: the bench."""
 MEANING: Final[Mapping[Class, str]] = {
     "new failure": "failed, and passed when it was last judged, or was never judged before; or for another reason",
     "boards disagree": "failed on one board and passed on another with the same firmware",
-    "flaky": "goes to and fro under one firmware, or broke and was well again twice",
+    "flaky": "changed between pass and failure under one firmware, or failed and recovered twice",
     "still failing": "failed, and failed when it was last judged",
-    "known issue": "failed, and somebody knows",
+    "known issue": "failed, as a known issue expects",
     "infrastructure": "the bench failed: it says nothing about the product",
     "never ran": "was to run, and did not",
     "fixed": "passed, and failed when it was last judged, on each board that judged it",
@@ -84,7 +84,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Outcomes of one build or board in one night."""
+    """The outcomes of one build or board in one night, counted."""
 
     name: str
     page: str
@@ -103,7 +103,7 @@ class Tonight:
     title: str
     summary: tuple[tuple[str, int, str], ...]  # class, how many, colour
     groups: tuple[Group, ...]
-    lost: tuple[tuple[str, str, int, str], ...]  # of the bench: board, kind, tests, board's page
+    lost: tuple[tuple[str, str, int, str], ...]  # losses of the bench: board, kind, tests, board's page
     builds: tuple[Tally, ...]
     boards: tuple[Tally, ...]
     sick: tuple[BoardRow, ...]
@@ -116,7 +116,7 @@ class Tonight:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Square:
-    """A night's outcome in one glance."""
+    """A night's outcome as one coloured square."""
 
     letter: str
     css: str
@@ -141,23 +141,23 @@ def short(test: str) -> str:
 
 
 def whose(responsibility: str) -> str:
-    """Whose fault, in words; empty for nobody's."""
+    """The responsibility in words; empty when there is none."""
     return WHOSE.get(responsibility, responsibility)
 
 
 def worst_of(outcomes: Iterable[str]) -> str:
-    """The outcome that a reader must see first."""
+    """The worst of these outcomes, which a reader must see first."""
     found = set(outcomes)
     return next((word for word in WORST if word in found), "")
 
 
 def css(outcome: str) -> str:
-    """The style's class of an outcome."""
+    """The CSS class of an outcome."""
     return outcome.replace(" ", "-") or "none"
 
 
 def tonight(database: Database, night: str = "", *, nights: int = 14) -> Tonight:
-    """A night's page; the newest night's without a name.
+    """The data of a night's page; without a name, of the newest night.
 
     Raises:
         ConfigError: kind ``history-run``: no such night.
@@ -269,7 +269,7 @@ def _tallies(cells: Sequence[Cell], name: Any, page: Any) -> tuple[Tally, ...]: 
 
 
 def squares(cells: Iterable[Cell], nights: Sequence[str]) -> tuple[Square, ...]:
-    """Squares of these cells, a square a night, oldest first; what several cells of a night say is added."""
+    """One square for each night, oldest first; the outcomes of several cells of a night are added up."""
     by_night: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
         by_night[cell.night].append(cell)
@@ -294,7 +294,7 @@ def squares(cells: Iterable[Cell], nights: Sequence[str]) -> tuple[Square, ...]:
 
 
 def outcome_squares(rows: Sequence[OutcomeRow], nights: Sequence[str]) -> tuple[Square, ...]:
-    """Squares of one test's outcomes, a square a night; a night in which it did both is mixed."""
+    """One square for each night with a test's outcomes; a night in which it both passed and failed is mixed."""
     by_night: dict[str, list[OutcomeRow]] = defaultdict(list)
     for row in rows:
         by_night[row.night].append(row)

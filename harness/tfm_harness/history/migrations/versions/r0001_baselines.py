@@ -1,4 +1,4 @@
-"""The baseline store: series and accepted baselines. A store of before the migrations has these tables already."""
+"""The baseline store: series and accepted baselines. A store older than the migrations already has these tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables that are not there."""
+    """Create the tables that are missing."""
     there = set(sa.inspect(op.get_bind()).get_table_names())
     if "harness_meta" not in there:
         op.create_table(

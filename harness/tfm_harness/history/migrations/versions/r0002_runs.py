@@ -14,9 +14,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables, with what the first memory of runs held.
+    """Create the tables, and fill them from the first tables of runs.
 
-    A harness of before the migrations refuses the store from now on.
+    A harness that is older than the migrations refuses the store from now on.
     """
     old = take_out(op.get_bind())
     op.create_table(
