@@ -33,6 +33,7 @@ help:
 	@echo 'make firmware  the reference firmware'
 	@echo 'make bench     the benchmarks'
 	@echo 'make docs      the documentation as a site, build/docs/site; warnings are errors'
+	@echo 'make pictures  the pictures of docs/report.md, made anew from a run on QEMU'
 	@echo 'make wheel     the installable package, with a bill of its own materials (CycloneDX)'
 	@echo 'make lock      renew .ci/constraints-*.txt: exact versions and hashes (LOCKED=1 make demo installs those)'
 	@echo 'make lock-check   tell which of them have a newer version; exit status 1 when some have'
@@ -129,6 +130,10 @@ bench: setup-test firmware
 docs: setup-test
 	$(python) .ci/build_api.py
 	$(python) .ci/build_docs.py
+
+.PHONY: pictures
+pictures: setup-test firmware
+	$(python) .ci/pictures.py
 
 .PHONY: fresh-check
 fresh-check:
