@@ -32,7 +32,7 @@ class Sample:
     extra: tuple[int, ...] = field(default=(), kw_only=True)
 
     def record(self) -> bytes:
-        """The window record of the signed result's input digest (docs/protocol.md): 8 bytes, 2 more for each extra."""
+        """The record for the signed result's input digest (docs/protocol.md): 8 bytes, and 2 for each extra channel."""
         return b"".join(v.to_bytes(2, "little", signed=True) for v in (self.x, self.y, self.z, self.t, *self.extra))
 
 
@@ -48,39 +48,38 @@ class Stimulus(abc.ABC):
 
     @abc.abstractmethod
     def sample(self) -> Sample:
-        """What the device reads if it samples now."""
+        """The sample that the device reads if it samples now."""
 
     @abc.abstractmethod
     def taken(self) -> None:
-        """Tell that the device has just taken a sample: it is recorded, and a playing trace goes on."""
+        """Note that the device has just taken a sample: record it, and move a playing trace to its next row."""
 
     @abc.abstractmethod
     def expected_samples(self, count: int | None = None) -> Sequence[Sample]:
-        """The last `count` samples the secure side must have read, oldest first."""
+        """The last `count` samples that the secure side must have read, oldest first."""
 
     @abc.abstractmethod
     def play(self, trace: str | Path) -> None:
         """Play a recorded trace (CSV or .npz) from its beginning, one row for each sample taken.
 
-        A relative path is looked for in the working directory, then among the traces that came
-        with the harness.
+        A relative path is searched in the working directory, then among the traces that come with the harness.
         """
 
     @abc.abstractmethod
     def rest(self) -> None:
-        """Every channel at its resting value, no trace playing, no samples recorded: how a test begins."""
+        """Begin a test: set every channel to its resting value, stop a trace, forget recorded samples."""
 
     def restate(self) -> None:  # noqa: B027 - only sensors that forget need it
-        """Set every channel's present value again: a reset may have made the sensors forget."""
+        """Set every channel's present value again, because a reset may have cleared the sensors."""
 
     def close(self) -> None:  # noqa: B027 - only what has opened something needs it
-        """Give back what was opened. Safe to call twice."""
+        """Close everything that was opened. Safe to call twice."""
 
 
 class StimulusBackend(Stimulus):
     """A stimulus that a target names under ``stimulus``: the entry-point group ``tfm_harness.stimuli``.
 
-    A back end with sensors that it only has to set derives from `tfm_harness.PlayedStimulus` as well, which knows
+    A back end that only has to set sensor values also derives from `tfm_harness.PlayedStimulus`, which handles
     channels, traces and samples.
 
     Args:
@@ -88,7 +87,7 @@ class StimulusBackend(Stimulus):
         sensors: the target's sensors by name.
 
     Raises:
-        InfrastructureError: what plays the sensors is not there or does not answer.
+        InfrastructureError: the player of the sensors is missing or does not answer.
         ConfigError: it cannot play these sensors.
     """
 

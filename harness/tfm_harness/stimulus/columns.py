@@ -1,4 +1,4 @@
-"""A trace's values, wherever they came from."""
+"""The values of a trace, from any kind of file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["MAX_ROWS", "Trace"]
 
 MAX_ROWS: Final = 1_000_000
-"""Longest trace."""
+"""Most rows of a trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Trace:
         columns: channel (``mag.x``, ``temp``, ...) to values: microtesla or degrees Celsius, or register counts.
         raw: the channels given in register counts.
         seconds: when each row was recorded, rising; empty when the trace has no time.
-        source: where it came from, for errors.
+        source: where the trace came from, for errors.
     """
 
     columns: Mapping[str, tuple[float, ...]]

@@ -1,9 +1,8 @@
-"""FT4222H as I2C target, through PyPI ``ft4222``: serves where one preloaded answer is enough.
+"""FT4222H as I2C target, through PyPI ``ft4222``, for sensors for which one preloaded answer is enough.
 
-The chip has no register map: bytes are queued beforehand, and a read takes them whatever register was
-asked for (FTDI AN_329, I2C slave functions). That is enough for a TMP105, whose only register read
-in operation is the temperature. It is not for an LSM303DLHC: the identity registers that drivers read first
-would answer with sample bytes.
+The chip has no register map: bytes are queued beforehand, and a read returns them for any register (FTDI AN_329, I2C
+slave functions). That is enough for a TMP105, whose only register read in operation is the temperature. It is not for
+an LSM303DLHC: the identity registers that drivers read first would answer with sample bytes.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ class Ft4222Stimulus(PlayedStimulus):
     def _open(self, module: ModuleType, config: Ft4222StimulusConfig) -> Any:  # noqa: ANN401 - not typed
         try:
             device = module.openByDescription(config.description)
-        except Exception as error:  # the library's own exceptions, and ctypes' when the driver is missing
+        except Exception as error:  # exceptions of the library, and of ctypes if the driver is missing
             raise InfrastructureError(
                 f"no FT4222H called {config.description!r}",
                 kind="ft4222-missing",
@@ -78,13 +77,13 @@ class Ft4222Stimulus(PlayedStimulus):
     def _apply(self, values: Mapping[str, int]) -> None:
         register = self._sample_of({**self._values, **values}).t << 4
         try:
-            self._device.i2cSlave_Reset()  # keeps the address, drops bytes that were not read
+            self._device.i2cSlave_Reset()  # keeps the address, drops unread bytes
             self._device.i2cSlave_Write((register & 0xFFFF).to_bytes(2, "big"))
         except Exception as error:
             raise self._failed(error) from error
 
     def taken(self) -> None:
-        """See `Stimulus`; the next answer is loaded.
+        """See `Stimulus`; loads the next answer.
 
         Raises:
             ProductError: kind ``sensor-not-read``: nothing was written to the adapter, not even a register pointer.
@@ -106,7 +105,7 @@ class Ft4222Stimulus(PlayedStimulus):
         self._apply({})
 
     def close(self) -> None:
-        """Give the adapter back. Safe to call twice."""
+        """Release the adapter. Safe to call twice."""
         if self._device is not None:
             device, self._device = self._device, None
             device.close()

@@ -1,4 +1,4 @@
-"""Listening to a controller that moves the two lines of an I2C bus itself, by its accesses to their register. Pure.
+"""Follows an I2C controller that moves the two bus lines in software, from its accesses to their register. Pure.
 
 The register is Arm's SBCon serial interface (DUI 0225, "Serial bus interface"): a write to offset 0
 releases lines, one to offset 4 pulls them low, a read of offset 0 shows them; bit 0 is SCL, bit 1 is SDA.
@@ -20,10 +20,10 @@ class Slot:
     Attributes:
         transfer: number of the transfer, each begun by a START.
         byte: number of the byte in it; 0 is the address.
-        by_target: the sensor acknowledges; else the controller.
-        reads: the numbers of the first read of the lines in this clock, and of the one behind the last.
-        refused: the controller left SDA high, which is its "no more" where it is the one to acknowledge.
-        value: the byte that the controller sent; of one that the target sent nothing is known: 255.
+        by_target: True if the sensor acknowledges, False if the controller does.
+        reads: the number of the first read of the lines in this clock, and the number after the last.
+        refused: the controller left SDA high. If it is the side that acknowledges, this means "no more bytes".
+        value: the byte that the controller sent; 255 for a byte from the target, which is not known.
     """
 
     transfer: int
@@ -35,10 +35,10 @@ class Slot:
 
 
 class BusListener:
-    """Follows the lines and notes where who acknowledges.
+    """Follows the lines and notes each acknowledgement and its side.
 
     Attributes:
-        reads: how often the controller looked at the lines.
+        reads: how often the controller read the lines.
         clocks: how often it pulled SCL low.
         slots: the acknowledgements.
         transfers: how many there were.
@@ -62,12 +62,12 @@ class BusListener:
         return not self._inside and self._lines == SCL | SDA
 
     def read(self) -> int:
-        """The controller looks at the lines; the number of this look, 0 first."""
+        """Note that the controller reads the lines. Returns the number of this read, from 0."""
         self.reads += 1
         return self.reads - 1
 
     def write(self, offset: int, value: int) -> None:
-        """The controller releases lines (offset 0) or pulls them low (offset 4)."""
+        """Note that the controller releases lines (offset 0) or pulls them low (offset 4)."""
         before = self._lines
         self._lines = before | value & 3 if offset == 0 else before & ~value
         now = self._lines
@@ -84,7 +84,7 @@ class BusListener:
             self._clock(now & SDA != 0)
 
     def _clock(self, bit: bool) -> None:
-        """A clock has ended."""
+        """Process the end of a clock."""
         if len(self._bits) < 8:
             self._bits.append(int(bit))
             return

@@ -23,9 +23,9 @@ SAMPLE_FIELDS: Final = ("x", "y", "z", "t")
 class SensorModel(abc.ABC):
     """One sensor of a target. Stateless: it only computes.
 
-    A channel is called by its key in `channels` after the sensor's name and a dot (``mag.x``), or by the sensor's
-    name alone when the key is empty. Values are kept in a unit of the model's own, as integers (*native* units), so
-    that the host's expectation and the device's reading agree to the bit.
+    A channel's name is the sensor's name, a dot and the channel's key in `channels` (``mag.x``), or the sensor's name
+    alone if the key is empty. Values are integers in the model's own (*native*) unit, so that the host's expectation
+    and the device's reading agree to the bit.
 
     Attributes:
         config_model: the strict model of the sensor's entry in a target's YAML.
@@ -50,7 +50,7 @@ class SensorModel(abc.ABC):
 
     @abc.abstractmethod
     def counts(self, channel: str, native: int) -> int:
-        """What the secure side reads: at most 16 bits, signed. Raises ValueError outside the sensor's range."""
+        """The secure side's counts: at most 16 bits, signed. Raises ValueError outside the sensor's range."""
 
     @abc.abstractmethod
     def from_counts(self, channel: str, counts: int) -> int:

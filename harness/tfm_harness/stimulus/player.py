@@ -1,4 +1,4 @@
-"""Playing sensors: what every back end shares. A back end only puts values into its sensors."""
+"""Plays sensors: the part that all back ends share. A back end only sets the values of its sensors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HISTORY: Final = 65_536
 
 @dataclass(frozen=True, slots=True)
 class PlayedChannel:
-    """One channel of one sensor: `sensor` is its name in the target, `key` the channel's in the model."""
+    """One channel of one sensor: `sensor` is the sensor's name in the target, `key` the channel's key in the model."""
 
     sensor: str
     key: str
@@ -30,7 +30,7 @@ class PlayedChannel:
 
     @property
     def field(self) -> str | None:
-        """The field of `Sample` that it fills; None for one of its `extra`."""
+        """The field of `Sample` that the channel fills; None if it is one of `extra`."""
         return self.model.channels[self.key]
 
     @property
@@ -39,11 +39,11 @@ class PlayedChannel:
         return self.model.rest(self.key)
 
     def counts(self, native: int) -> int:
-        """What the secure side reads."""
+        """The counts that the secure side reads."""
         return self.model.counts(self.key, native)
 
     def native(self, value: float, *, raw: bool) -> int:
-        """The native value for a physical one, or for a count when `raw`. Raises ValueError out of range."""
+        """The native value for a physical value, or for a count if `raw`. Raises ValueError out of range."""
         if not raw:
             return self.model.native(self.key, value)
         if value != int(value):
@@ -52,11 +52,11 @@ class PlayedChannel:
 
 
 class PlayedStimulus(Stimulus):
-    """A stimulus that knows what it last set, and so what the device must have read.
+    """A stimulus that remembers the values that it set, and thus knows what the device must have read.
 
     Args:
         sensors: the target's sensors by name; channels are ``NAME.x``, ``NAME.y``, ``NAME.z`` for a
-            magnetometer, ``NAME`` for a thermometer, and what a package's sensor model says.
+            magnetometer, ``NAME`` for a thermometer, and those of a package's sensor model.
         lowest: least magnetometer count that the back end can play (QEMU 7.2: 0).
     """
 
@@ -74,7 +74,7 @@ class PlayedStimulus(Stimulus):
 
     @abc.abstractmethod
     def _apply(self, values: Mapping[str, int]) -> None:
-        """Put values (channel to native units, see `SensorModel`) into the sensors now."""
+        """Set the sensors to these values (channel to native units, see `SensorModel`) now."""
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -91,7 +91,7 @@ class PlayedStimulus(Stimulus):
         self._put({channel: self._native(channel, value, raw=False, where="")})
 
     def play(self, trace: str | Path | Trace, *, loop: bool = False) -> None:
-        """See `Stimulus`. With `loop` the trace begins again after its last row; else the last row stays.
+        """See `Stimulus`. With `loop` the trace starts again after its last row; otherwise the last row stays.
 
         Raises:
             ConfigError: kind ``trace-missing``, ``trace-invalid``, ``stimulus-channel`` or ``stimulus-range``:

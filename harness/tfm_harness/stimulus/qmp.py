@@ -26,14 +26,14 @@ def sensor_path(name: str) -> str:
 
 
 class PropertyBoard(Protocol):
-    """What the back end needs of a board: see `tfm_harness.boards.qemu.board.QemuBoard.set_properties`."""
+    """The board interface that the back end needs: see `tfm_harness.boards.qemu.board.QemuBoard.set_properties`."""
 
     def set_properties(self, values: Mapping[tuple[str, str], object]) -> None:
         """Set device properties: (path, property) to value."""
 
 
 class QmpStimulus(PlayedStimulus):
-    """Plays sensors of an emulated board through its monitor. The board itself sets values again after a reset."""
+    """Plays the sensors of an emulated board through its monitor. After a reset the board sets the values again."""
 
     def __init__(self, board: PropertyBoard, sensors: Mapping[str, SensorConfig]) -> None:
         super().__init__(sensors, lowest=_LOWEST)

@@ -17,11 +17,11 @@ __all__ = ["make_stimulus"]
 
 
 def make_stimulus(config: StimulusBase, sensors: Mapping[str, SensorConfig]) -> Stimulus:
-    """Open it.
+    """Open the stimulus of a real board.
 
     Raises:
         InfrastructureError, ConfigError: as its class says.
-        ExtensionError: it comes from a package that cannot be used.
+        ExtensionError: the package that adds it cannot be used.
     """
     match config:
         case PicoStimulusConfig():

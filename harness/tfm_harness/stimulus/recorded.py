@@ -1,4 +1,4 @@
-"""Players that keep a record of what they really served: a sample the device claims must be in it."""
+"""Players that record the samples that they really served: a sample that the device claims must be in the record."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def only_built_in(sensors: Mapping[str, SensorConfig], player: str) -> None:
 class RecordedStimulus(PlayedStimulus):
     """A back end that counts the samples that were read from it.
 
-    The host steps: a value stays until the device has taken a sample. So every read between two calls of
+    A value stays until the host calls `taken`, after the device has taken a sample. So every read between two calls of
     `taken` gives the same sample, and a device that reads twice changes nothing.
     """
 
@@ -47,22 +47,22 @@ class RecordedStimulus(PlayedStimulus):
 
     @abc.abstractmethod
     def _last_served(self) -> Sample:
-        """The latest of them."""
+        """The latest complete sample."""
 
     @abc.abstractmethod
     def _serve(self, sample: Sample) -> None:
-        """What every following read shall give."""
+        """Serve this sample for every following read."""
 
     @property
     @abc.abstractmethod
     def _where(self) -> str:
-        """What errors call this player."""
+        """The player's name in errors."""
 
     def _apply(self, values: Mapping[str, int]) -> None:
         self._serve(self._sample_of({**self._values, **values}))
 
     def rest(self) -> None:
-        """See `Stimulus`; reads from before do not count."""
+        """See `Stimulus`; earlier reads do not count."""
         super().rest()
         self._seen = self._served_count()
 
@@ -70,8 +70,8 @@ class RecordedStimulus(PlayedStimulus):
         """See `Stimulus`.
 
         Raises:
-            ProductError: ``sensor-not-read``: the device says it took a sample, and the sensor was not read.
-            InfrastructureError: ``stimulus-disagrees``: something else than what was set was served.
+            ProductError: ``sensor-not-read``: the device says that it took a sample, but it did not read the sensor.
+            InfrastructureError: ``stimulus-disagrees``: the player served another sample than the one set.
         """
         count, expected = self._served_count(), self.sample()
         if count == (self._seen or 0):

@@ -73,11 +73,11 @@ class Thermometer:
         return fine >> (16 - bits) << (16 - bits)
 
     def counts(self, millidegrees: int) -> int:
-        """The 12-bit reading in 1/16 degC, as the signed result's window records have it."""
+        """The 12-bit reading in 1/16 degC, as in the window records of the signed result."""
         return self.register(millidegrees) >> 4
 
     def millidegrees(self, counts: int) -> int:
-        """A value that reads as `counts` (12 bit): the one nearest to zero, rounded away from it."""
+        """A value that reads as `counts` (12 bit): the nearest one to zero, rounded away from zero."""
         magnitude = -(-abs(counts) * 1000 // 16)
         return magnitude if counts >= 0 else -magnitude
 

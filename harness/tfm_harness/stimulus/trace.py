@@ -24,12 +24,12 @@ __all__ = ["MAX_ROWS", "Trace", "load_trace", "ramp"]
 
 _DAMAGED: Final = (
     zipfile.BadZipFile, zlib.error, ValueError, EOFError, KeyError, RuntimeError, TypeError,
-    MemoryError, OverflowError, SyntaxError, tokenize.TokenError,  # NumPy evaluates an array's header as Python
+    MemoryError, OverflowError, SyntaxError, tokenize.TokenError,  # NumPy evaluates an array's header as Python code
 )  # fmt: skip
-"""What zipfile and numpy raise for files that are none of theirs, damaged, encrypted or oddly compressed."""
+"""Exceptions of zipfile and numpy for files of another format, damaged, encrypted or compressed in an unusual way."""
 _MAX_BYTES: Final = 64 << 20
 _UNITS: Final = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-# Smallest number that is a date of this century in the unit, and the unit in seconds.
+# For each unit: the smallest number that is a date of this century, and the unit in seconds.
 _EPOCHS: Final = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (9.4e8, 1.0))
 _COLUMN: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(?: ?[\[(](uT|[\u00b5\u03bc]T|degC|\u00b0C|C|count|s)[\])])?")
 _EXPECTED: Final = "expected a channel such as mag.x, mag.x[count] or temp[degC]"
@@ -45,7 +45,7 @@ def ramp(channel: str, start: float, stop: float, count: int) -> Trace:
 
 
 def find_trace(wanted: str | Path) -> Path:
-    """The file of a trace: as given, in the working directory, or among those that came with the harness.
+    """The file of a trace: as given, in the working directory, or among the traces that come with the harness.
 
     Raises:
         ConfigError: kind ``trace-missing``.
@@ -75,8 +75,9 @@ def load_trace(path: Path) -> Trace:
     comma), tabulators or bars; lines that begin with ``#`` are comments, and so are sigrok's and Excel's own lines in
     front of the header. ``.npz``: one one-dimensional array for each
     channel. Names may carry a unit: ``mag.x[uT]`` (the default for the magnetometer), ``temp[degC]``,
-    ``mag.x[count]`` for register counts; ``t`` or ``t[s]`` is time, and so is ``timestamp`` or ``time``: with a unit,
-    as dates, or as numbers since 1970. ``.resd`` is Renode's format, ``.sds`` Arm's, with its ``.sds.yml`` beside it.
+    ``mag.x[count]`` for register counts; ``t`` or ``t[s]`` is time. ``timestamp`` and ``time`` are times, too: with a
+    unit, as dates, or as numbers since 1970. ``.resd`` is Renode's format, ``.sds`` Arm's, with its ``.sds.yml`` beside
+    it.
 
     Raises:
         ConfigError: kind ``trace-missing`` or ``trace-invalid`` with file:line.
@@ -175,14 +176,14 @@ def _load_csv(path: Path) -> Trace:
 
 
 def _cell(name: str, cell: str, delimiter: str, where: str) -> float:
-    """One value: a number, with a decimal comma where commas separate nothing; or a date in a time column."""
+    """One value: a number, with a decimal comma if commas are not separators; or a date in a time column."""
     if TIME_COLUMN.fullmatch(name) and (":" in cell or "-" in cell[1:]) and "e-" not in cell.lower():
         return _moment(cell.strip(), where)
     return _number(decimal(cell, delimiter), where)
 
 
 def _moment(cell: str, where: str) -> float:
-    """Seconds of a date: ISO 8601, or day.month.year; one with slashes has two meanings."""
+    """Seconds of a date: ISO 8601, or day.month.year. A date with slashes is ambiguous and is refused."""
     german = _GERMAN.fullmatch(cell)
     if german:
         cell = f"{german[3]}-{german[2]}-{german[1]}T{german[4]}.{(german[5] or '0').ljust(6, '0')}"
@@ -194,10 +195,10 @@ def _moment(cell: str, where: str) -> float:
 
 
 def _with_time(table: dict[str, tuple[float, ...]], source: str) -> dict[str, tuple[float, ...]]:
-    """Turn a column of times (``timestamp``, ``time``) into seconds from the first sample on, under its own name.
+    """Turn a time column (``timestamp``, ``time``) into seconds since the first sample. It keeps its name.
 
-    Without a unit, a number is taken by its size: seconds, milli-, micro- or nanoseconds since 1970. A smaller one
-    tells no unit, and is refused.
+    Without a unit, the size of a number decides: seconds, milli-, micro- or nanoseconds since 1970. A smaller number
+    shows no unit and is refused.
     """
     for name, values in table.items():
         match = TIME_COLUMN.fullmatch(name)
@@ -229,7 +230,7 @@ def _load_npz(path: Path) -> Trace:
         with (
             open_file(path) as file,
             zipfile.ZipFile(file) as archive,
-        ):  # before any array is made: what would it grow to?
+        ):  # check the unpacked size before any array is made
             total = sum(item.file_size for item in archive.infolist())
         if total > _MAX_BYTES:
             raise _invalid(str(path), f"would grow to {total} bytes, more than {_MAX_BYTES}")
@@ -237,7 +238,7 @@ def _load_npz(path: Path) -> Trace:
             columns: dict[str, tuple[float, ...]] = {}
             for name in arrays.files:
                 array = arrays[name]
-                if not isinstance(array, np.ndarray):  # numpy gives other members as they are
+                if not isinstance(array, np.ndarray):  # numpy returns other members as bytes
                     raise _invalid(f"{path}: {name}", "not an array")
                 if array.ndim != 1 or array.dtype.kind not in "iuf":
                     raise _invalid(

@@ -24,11 +24,11 @@ _NUMBER = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 
 
 class LineTransport(Protocol):
-    """Moves lines. `receive` returns one line without its LF, or None when none came in time."""
+    """Transfers lines. `receive` returns one line without its LF, or None when none came in time."""
 
     @property
     def name(self) -> str:
-        """What errors call it: a device path or URL."""
+        """Its name in errors: a device path or URL."""
 
     def send(self, line: bytes) -> None:
         """Send a whole line, LF included."""
@@ -41,7 +41,7 @@ class LineTransport(Protocol):
 
 
 class PicoRefusedError(InfrastructureError):
-    """The Pico understood the request and said no."""
+    """The Pico understood the request and refused it."""
 
 
 def seal(text: str) -> bytes:
@@ -66,11 +66,11 @@ def unseal(line: bytes) -> str | None:
 class PicoLink:
     """Sends requests and matches answers by sequence number.
 
-    Every request is idempotent, so a corrupt or missing answer is asked for again; `retries` counts it.
+    Every request is idempotent, so a request whose answer is corrupt or missing is sent again; `retries` counts this.
 
     Raises (all methods):
-        InfrastructureError: kind ``pico-silent``, ``pico-corrupt``, ``pico-version``, ``pico-answer`` (the answer to a
-            question has another form).
+        InfrastructureError: kind ``pico-silent``, ``pico-corrupt``, ``pico-version``, ``pico-answer`` (the answer has a
+            wrong form).
         PicoRefusedError: kind ``pico-refused``.
     """
 
@@ -83,7 +83,7 @@ class PicoLink:
     _sequence: int = field(default=0, init=False)
 
     def request(self, verb: str, *args: object) -> list[str]:
-        """Send one request; the words behind ``ok``."""
+        """Send one request. Returns the words after ``ok``."""
         self._sequence += 1
         sequence = str(self._sequence)
         line = seal(" ".join([f">{sequence}", verb, *map(str, args)]))
@@ -92,7 +92,7 @@ class PicoLink:
             if attempt:
                 self.retries += 1
             self.transport.send(line)
-            end = Deadline.after(self.timeout, self.clock)  # old lines without end do not renew it
+            end = Deadline.after(self.timeout, self.clock)  # an endless stream of old lines does not extend it
             last = False
             while not last:
                 last = end.passed
@@ -101,10 +101,10 @@ class PicoLink:
                     break
                 text = unseal(heard)
                 if text is None or text == "<- err crc":
-                    break  # corrupt either way: ask again
+                    break  # the request or the answer was corrupt: ask again
                 words = text.split()
                 if not words or words[0] != f"<{sequence}":
-                    self.stale += 1  # an earlier request's late answer
+                    self.stale += 1  # a late answer to an earlier request
                     continue
                 return self._checked(verb, args, words[1:])
         raise InfrastructureError(
@@ -143,7 +143,7 @@ class PicoLink:
         return words[2].removeprefix("uid=")
 
     def set(self, sample: Sample) -> None:
-        """Make `sample` what every following read gives."""
+        """Set `sample`, which every following read returns."""
         self.request("set", sample.x, sample.y, sample.z, sample.t)
 
     def load(self, samples: Sequence[Sample]) -> None:
@@ -152,7 +152,7 @@ class PicoLink:
             self.request("load", index, sample.x, sample.y, sample.z, sample.t)
 
     def play(self, length: int) -> None:
-        """Start the stored trace: it steps each time a complete sample was served."""
+        """Start the stored trace: it advances after each complete sample that was served."""
         self.request("play", length)
 
     def fault(self, sensor: str, mode: str) -> None:
@@ -178,10 +178,10 @@ class PicoLink:
         )
 
     def served(self, count: int) -> list[Sample]:
-        """The last `count` samples really served, oldest first.
+        """The last `count` samples that the Pico really served, oldest first.
 
         Raises:
-            PicoRefusedError: fewer were served, or they have left the ring of 1,024.
+            PicoRefusedError: fewer were served, or the ring of 1,024 no longer has them.
         """
         end = self.served_count()
         out: list[Sample] = []

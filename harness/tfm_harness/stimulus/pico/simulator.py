@@ -1,6 +1,6 @@
-"""The Pico without a Pico: the very device files under CPython, an I2C controller for tests, a pty.
+"""Simulates the Pico: the same device files under CPython, with an I2C controller for tests and a pty.
 
-Labelled as what it is: a simulator. It runs `device/{sensors,player,link}.py`; only `device/main.py`
+Reports label it as a simulator. It runs `device/{sensors,player,link}.py`; only `device/main.py`
 (the RP2040's interrupts and USB) is replaced.
 """
 
@@ -50,7 +50,7 @@ def _load(name: str) -> ModuleType:
 
 
 class SimulatedPico:
-    """Register models, player and link; `read`/`write` act as the board's I2C controller.
+    """Register models, player and link; `read` and `write` act as the board's I2C controller.
 
     As a context manager it also serves the link on a pty whose path is `port`.
     """
@@ -69,7 +69,7 @@ class SimulatedPico:
         self._thread: threading.Thread | None = None
 
     def fault(self, sensor: str, mode: int) -> bool:
-        """What device/main.py's Bus does, on the simulated bus."""
+        """Do what the class Bus of device/main.py does, on the simulated bus."""
         self.modes[sensor] = mode
         return True
 
@@ -96,7 +96,7 @@ class SimulatedPico:
         return data
 
     def read_register(self, address: int, register: int, count: int) -> bytes:
-        """Pointer write, then read: what sensor drivers do."""
+        """Write the pointer, then read, as sensor drivers do."""
         self.write(address, bytes([register]))
         return self.read(address, count)
 

@@ -58,7 +58,7 @@ class EndpointLines:
             count = self._transport.read_into(memoryview(buffer))
             if count == 0:
                 raise self._gone("the port is gone")
-            # What is too long to be an answer is noise: only its end may belong to one.
+            # A line that is too long for an answer is noise: only its end may belong to an answer.
             self._pending = (self._pending + buffer[: count or 0])[-_LONGEST:]
         line, _, self._pending = self._pending.partition(b"\n")
         return line.rstrip(b"\r")
@@ -109,7 +109,7 @@ class PicoStimulus(RecordedStimulus):
         try:
             self.uid = self._link.hello()
             for sensor_name in ("mag", "temp"):
-                self._link.fault(sensor_name, "none")  # an earlier session may have left one
+                self._link.fault(sensor_name, "none")  # an earlier session may have left a trace
             self.rest()
         except BaseException:
             self.close()
@@ -117,7 +117,7 @@ class PicoStimulus(RecordedStimulus):
 
     @property
     def link(self) -> PicoLink:
-        """The line protocol, for faults and for traces that the Pico plays by itself."""
+        """The line protocol, for tests of bus faults and for traces that the Pico plays by itself."""
         return self._link
 
     @property

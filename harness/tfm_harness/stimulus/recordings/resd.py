@@ -1,6 +1,6 @@
 """Renode's sensor data, RESD version 1: read and written.
 
-A file is ``RESD``, the version and three zero bytes, then blocks. A block is a header (u8 block type, u16 sample type,
+A file has ``RESD``, the version and three zero bytes, then blocks. A block is a header (u8 block type, u16 sample type,
 u16 channel, u64 size of what follows), the start in ns, with constant frequency the period in ns, the length of the
 metadata, the metadata, and samples; samples with times of their own begin with a u64 offset in ns. All little endian.
 """
@@ -24,7 +24,7 @@ _HEADER: Final = struct.Struct("<BHHQ")
 
 
 class _Kind(NamedTuple):
-    """A sample type: its name, its axes' channels, its form, and what a unit is worth in a trace's unit."""
+    """A sample type: its name, its axes' channels, its format, and the value of its unit in the trace's unit."""
 
     name: str
     channels: tuple[str, ...]
@@ -44,8 +44,8 @@ _OTHERS: Final = {3: "angular rate", 4: "voltage", 5: "ECG", 6: "humidity", 7: "
 def read_resd(data: bytes, source: str) -> Trace:
     """A trace of a RESD file's temperature, acceleration and magnetic channels.
 
-    Channel 0 of a type has the plain name (``mag.x``), channel n has ``mag1.x`` and so on. Blocks of one channel follow
-    each other. Other sample types are left out, and the trace's source says so.
+    Channel 0 of a type has the plain name (``mag.x``), channel 1 has ``mag1.x`` and so on. Blocks of one channel follow
+    each other in time. Other sample types are omitted, and the trace's source says so.
 
     Raises:
         ConfigError: kind ``trace-invalid`` with the byte offset.

@@ -1,7 +1,7 @@
 """Arm's Synchronous Data Streams: ``NAME.N.sds`` with the description ``NAME.sds.yml``.
 
 A record is a time slot (u32, in ticks; 1,000 a second unless the description says otherwise), a size (u32) and data,
-little endian without padding, as the description's ``content`` has it.
+little endian without padding, as the description's ``content`` defines.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def _records(
             raise _invalid(f"{where}, byte {at}", f"a record of {size} bytes, {len(data) - at - 8} left")
         if size % form.size:
             raise _invalid(f"{where}, byte {at}", f"a record of {size} bytes, not a multiple of {form.size}")
-        if slot < before:  # the 32-bit counter began anew
+        if slot < before:  # the 32-bit counter wrapped
             wraps += 1
         before = slot
         first = slot if first < 0 else first  # counted from it: a float keeps fewer digits of a large number

@@ -1,4 +1,4 @@
-"""Streams with times of their own, put together into one trace."""
+"""Merges streams with their own times into one trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["RULES", "Rule", "Stream", "merge", "resample"]
 
 Rule = Literal["hold", "linear"]
 RULES: Final[tuple[Rule, ...]] = ("hold", "linear")
-"""How a value between two recorded ones is made: the last one stays, or a straight line."""
+"""How a value between two recorded ones is computed: the last value stays, or a straight line between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Stream:
 
 
 def merge(streams: Sequence[Stream], source: str) -> Trace:
-    """One trace of streams: rows at the times of the stream with the most of them, others by their last value.
+    """One trace of streams, with the times of the stream that has the most rows; the others give their last value.
 
     Only the time that all streams cover counts.
 
@@ -77,7 +77,7 @@ def merge(streams: Sequence[Stream], source: str) -> Trace:
 
 
 def resample(trace: Trace, hz: float, rule: Rule = "hold") -> Trace:
-    """The trace at another rate; the rule stands in the new trace's source.
+    """Resample a trace at another rate; the new trace's source names the rule.
 
     Args:
         trace: with times.
@@ -101,7 +101,7 @@ def resample(trace: Trace, hz: float, rule: Rule = "hold") -> Trace:
 
 
 def _hold(seconds: Sequence[float], values: Sequence[float], times: Sequence[float]) -> list[float]:
-    # The same moment may have come out of two calculations: recordings are no finer than a nanosecond.
+    # Two calculations may give slightly different times for one moment; recordings are no finer than a nanosecond.
     near = max(1e-9, 4 * math.ulp(seconds[-1]))
     return [values[max(0, bisect_right(seconds, t + near) - 1)] for t in times]
 

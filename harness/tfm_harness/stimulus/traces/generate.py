@@ -1,6 +1,6 @@
-"""Writes the traces that come with the harness: a board at rest, one that shakes, one that is tampered with.
+"""Writes the traces that come with the harness: a board at rest, a shaken board, a board under tampering.
 
-Synthetic (no recording of any device), with sensor noise as in the data sheets: LSM303DLHC about 0.2 uT rms,
+They are synthetic, not recorded from a device, with sensor noise as in the data sheets: LSM303DLHC about 0.2 uT rms,
 TMP105 about 0.04 degC. Run it from this folder: ``python generate.py``.
 """
 
@@ -35,7 +35,7 @@ def _vibration(rng: np.random.Generator) -> _Columns:
 
 
 def _tamper(rng: np.random.Generator) -> _Columns:
-    """In each window a magnet comes near in the middle and stays; the lid is open: the air cools the board."""
+    """In the middle of each window a magnet comes near and stays; the lid is open, so that air cools the board."""
     columns = _rest(rng)
     time = np.arange(ROWS) % 32
     near = 1.0 / (1.0 + np.exp(-(time - 14.0) / 0.8))

@@ -7,10 +7,10 @@ library, nothing newer than 3.9, no numpy. Functions and their meaning: Arm Virt
 
 The harness plays by files in the same folder:
 
-* ``now.bin``: the sample a read gives (8 bytes: x, y, z as int16 LE raw counts, t in 1/16 degC),
+* ``now.bin``: the sample that a read returns (8 bytes: x, y, z as int16 LE raw counts, t in 1/16 degC),
   replaced atomically;
-* ``trace.bin``: if it exists, samples that are served one after the other instead;
-* ``served.bin``: this script appends each sample really served, in order.
+* ``trace.bin``: if it exists, its samples are served one after the other instead;
+* ``served.bin``: this script appends each sample that it really served, in order.
 
 User registers (guest's view, index = number of the 32-bit register):
 
@@ -50,7 +50,7 @@ def _next_record():
     """The next 8-byte record, or None when the sensor is absent."""
     trace = _read("trace.bin")
     if trace:
-        # The last sample stays, as a stopped sensor's would.
+        # The last sample stays, like that of a stopped sensor.
         last = len(trace) // RECORD - 1
         position = min(_state["position"], last)
         if position < 0:

@@ -25,7 +25,7 @@ class VsiFolder:
     """The folder given to the model as ``mps3_board.v_path``.
 
     Args:
-        folder: made when it does not exist; one run's own.
+        folder: one run's own folder; made when it does not exist.
         instance: which of the eight VSI instances the firmware reads (0..7).
 
     Raises:
@@ -53,16 +53,16 @@ class VsiFolder:
         temporary.replace(self.folder / name)
 
     def set(self, sample: Sample) -> None:
-        """Make `sample` what every following read gives; ends a trace."""
+        """Set `sample`, which every following read returns; ends a trace."""
         self._replace("now.bin", sample.record())
         (self.folder / "trace.bin").unlink(missing_ok=True)
 
     def play(self, samples: Sequence[Sample]) -> None:
-        """Serve `samples` one after the other, then keep the last."""
+        """Serve `samples` one after the other; the last one stays."""
         self._replace("trace.bin", b"".join(sample.record() for sample in samples))
 
     def remove_sensor(self) -> None:
-        """No sensor: the status register says so."""
+        """Remove the sensor; the status register reports this."""
         (self.folder / "trace.bin").unlink(missing_ok=True)
         (self.folder / "now.bin").unlink(missing_ok=True)
 
