@@ -3,11 +3,11 @@
 * Time and wires: `FakeClock`, `MemoryConsole`, `ScriptedConsole`, `FaultyWire` with faults such as `flip`.
 * Devices: `FakeBoard` runs a `SimulatedFirmware`; `SmpFirmware` answers SMP requests by a table,
   `ReferenceFirmware` signs results and tokens with real keys that are for tests only; `MlperfTinyFirmware` speaks
-  MLPerf Tiny's protocol, with one of the `MlperfTinyFault` on demand; `TfmServices` gives a firmware TF-M's Crypto and
-  Firmware Update services, right ones or affected by an advisory.
+  MLPerf Tiny's protocol, with one of the `MlperfTinyFault` on demand; `TfmServices` adds TF-M's Crypto and Firmware
+  Update services to a firmware, correct or affected by an advisory.
 * Files: `ImageRecipe` and `make_image` for MCUboot images, `ModelBuilder` and `Graph` for .tflite models,
   `make_distribution` for installed packages.
-* Promises: `BoardConformance` and `ProtocolConformance`, to derive tests of a board kind or a protocol from.
+* Conformance: `BoardConformance` and `ProtocolConformance`, base classes for tests of a board kind or a protocol.
 """
 
 from __future__ import annotations

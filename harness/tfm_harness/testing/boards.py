@@ -1,4 +1,4 @@
-"""A board in memory: for tests of suites, plugins and protocols that need no hardware and no emulator."""
+"""A board in memory, for tests of suites, plugins and protocols without hardware and emulator."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ __all__ = ["FakeBoard", "FakeTarget", "SimulatedFirmware"]
 
 
 class SimulatedFirmware(Protocol):
-    """What runs on a `FakeBoard`: `SmpFirmware` is one."""
+    """The firmware of a `FakeBoard`, for instance `SmpFirmware`."""
 
     def boot(self) -> bytes:
-        """It starts: what it prints."""
+        """Start the firmware. Returns the bytes that it prints."""
 
     def __call__(self, data: bytes) -> bytes:
-        """It hears `data` on its console: what it answers."""
+        """Take `data` from its console. Returns the bytes of its answer."""
 
 
 class FakeTarget(TargetBase):
-    """A target of the kind ``fake``. Consoles: any names, with any values; the first one is the firmware's."""
+    """A target of the kind ``fake``. Its consoles may have any names and values; the firmware uses the first one."""
 
     kind: Literal["fake"]
 
 
 class FakeBoard(Board):
-    """A board in memory that does what `Board` promises. Derive from it to let it misbehave.
+    """A board in memory that fulfils the contract of `Board`. Derive from it to make a board that misbehaves.
 
     Attributes:
-        firmware: what runs on it, made by `make_firmware`.
+        firmware: the firmware on it, made by `make_firmware`.
     """
 
     kind: ClassVar[str] = "fake"
@@ -57,12 +57,12 @@ class FakeBoard(Board):
         self.firmware: SimulatedFirmware = self.make_firmware()
 
     def make_firmware(self) -> SimulatedFirmware:
-        """What runs on this board; `ReferenceFirmware` by default."""
+        """Make the firmware of this board; by default a `ReferenceFirmware`."""
         return ReferenceFirmware()
 
     @property
     def main_console(self) -> MemoryConsole:
-        """The console that the firmware speaks on."""
+        """The console that the firmware uses."""
         return self._consoles[next(iter(self.target.consoles))]
 
     def acquire(self) -> None:

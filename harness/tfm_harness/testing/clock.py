@@ -6,10 +6,10 @@ __all__ = ["FakeClock"]
 
 
 class FakeClock:
-    """A monotonic clock for whatever takes ``clock: Callable[[], float]``.
+    """A monotonic clock for code that takes ``clock: Callable[[], float]``.
 
     Args:
-        start: seconds that it shows at first.
+        start: the first time that it shows, in seconds.
     """
 
     def __init__(self, start: float = 0.0) -> None:
@@ -20,11 +20,11 @@ class FakeClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass. Raises ValueError when it would run backwards."""
+        """Let time pass. Raises ValueError for a negative time."""
         if seconds < 0:
             raise ValueError(f"a monotonic clock cannot go back by {-seconds:g} s")
         self.now += seconds
 
     def sleep(self, seconds: float) -> None:
-        """In place of `time.sleep`: returns at once, later."""
+        """Replaces `time.sleep`: advances the clock and returns at once."""
         self.advance(max(seconds, 0.0))

@@ -1,4 +1,4 @@
-"""Consoles in memory: for tests of protocol clients and of whatever reads a UART."""
+"""Consoles in memory, for tests of protocol clients and of other code that reads a UART."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tfm_harness.testing.clock import FakeClock
 __all__ = ["MemoryConsole", "ScriptedConsole"]
 
 Device = Callable[[bytes], bytes]
-"""What is written to it gives what comes back."""
+"""Takes the written bytes, returns the answer's bytes."""
 
 
 class _Kept(Console):
-    """What both consoles share: the bytes received so far."""
+    """Base of both consoles: keeps the bytes received so far."""
 
     def __init__(self, device: Device, name: str, path: Path | None) -> None:
         self.name = name
@@ -71,7 +71,7 @@ class _Kept(Console):
 
     @property
     def transcript(self) -> Path:
-        """See `Console`; the null device where the console was made without one."""
+        """See `Console`; the null device if the console was made without a file."""
         return self._path or Path(os.devnull)
 
     @property
@@ -91,7 +91,7 @@ class MemoryConsole(_Kept):
     """A console on a simulated device; waiting takes real time, and another thread may push bytes.
 
     Args:
-        device: called with each chunk written; what it returns has come back at once.
+        device: called with each chunk written; the bytes that it returns are received at once.
         path: the transcript's file; None: there is none.
         name: for errors.
     """
@@ -101,7 +101,7 @@ class MemoryConsole(_Kept):
         self._news = threading.Condition()
 
     def push(self, data: bytes) -> None:
-        """The device prints something by itself."""
+        """Let the device print something without a request."""
         with self._news:
             self._keep(data)
             self._news.notify_all()
@@ -143,18 +143,18 @@ class MemoryConsole(_Kept):
 
 
 class ScriptedConsole(_Kept):
-    """A console whose time is a fake clock's: it passes only when nothing is left to deliver.
+    """A console on a fake clock, whose time passes only as bytes are delivered or awaited in vain.
 
     Args:
         device: called with each chunk written.
-        chunker: cuts what the device says into the pieces in which it arrives.
-        clock: the clock that the client under test was given as well.
+        chunker: cuts the device's bytes into the pieces in which they arrive.
+        clock: the same clock that the client under test uses.
         path: the transcript's file; None: there is none.
         name: for errors.
     """
 
     TICK = 1e-4
-    """Seconds that each chunk, and each look in vain, takes."""
+    """Seconds that pass for each chunk, and for each read without bytes."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class ScriptedConsole(_Kept):
         self.writes: list[bytes] = []
 
     def say(self, data: bytes) -> None:
-        """The device prints something; it arrives chunk by chunk when somebody waits."""
+        """Let the device print something; it arrives chunk by chunk when a client waits."""
         self.waiting.extend(chunk for chunk in self.chunker(data) if chunk)
 
     def write(self, data: bytes) -> None:

@@ -25,7 +25,7 @@ def _put(data: bytes, at: int, value: int, size: int) -> bytes:
 
 
 def _field(data: bytes, table: int, field: int) -> int:
-    """Where a field's value stands."""
+    """The offset of a field's value."""
     vtable = table - _u32(data, table)
     return table + _u16(data, vtable + 4 + 2 * field)
 

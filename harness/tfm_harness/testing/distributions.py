@@ -1,4 +1,4 @@
-"""A package as if it were installed: for tests of extensions that need no pip."""
+"""Makes a package look installed, for tests of extensions without pip."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def make_distribution(
     requires: Sequence[str] = (),
     modules: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write what an installer would leave of a package; it counts as installed once `folder` is on `sys.path`.
+    """Write the files of an installed package. It counts as installed once `folder` is on `sys.path`.
 
     Args:
-        folder: made where it does not exist.
+        folder: made if it does not exist.
         name: the distribution's name.
-        entry_points: by group: names, each with its ``module:object``.
+        entry_points: for each group the names, each with its ``module:object``.
         version: the distribution's version.
         requires: its requirements (``Requires-Dist``).
         modules: source texts by module name.

@@ -1,7 +1,7 @@
-"""MCUboot images made on the host: right ones, and ones that a device must refuse.
+"""MCUboot images made on the host: valid ones, and ones that a device must refuse.
 
 For update tests. Format: MCUboot design document, "Image Format"; ECDSA P-256 over SHA-256, DER.
-The private key is one made for tests; production keys have no business here.
+The private key must be one made for tests; production keys must not be used here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TLV_MAGIC, _PROTECTED_MAGIC = 0x6907, 0x6908
 _KEYHASH, _SHA256, _ECDSA, _SEC_CNT, _NAME = 0x01, 0x10, 0x22, 0x50, 0x00A0
 
 HEADER_FIELDS = ("magic", "load_address", "header_size", "protected_size", "image_size", "flags")
-"""The header's fields in order, but for the version."""
+"""The header's fields in order, except the version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,18 +34,18 @@ class ImageRecipe:
     """What to put into an image.
 
     Attributes:
-        payload: the bytes that are used.
+        payload: the payload's bytes.
         name: the model's name (protected TLV 0x00A0 of docs/protocol.md).
-        counter: security counter (protected TLV 0x50); None leaves it out.
+        counter: security counter (protected TLV 0x50); None omits it.
         version: major, minor, revision.
-        key: signs; None leaves the signature out.
-        named_key: whose hash stands in KEYHASH (default: `key`'s).
-        hash_of: bytes whose SHA-256 stands in the hash TLV instead of the image's own.
-        header_size: bytes from the header's begin to the payload, 32 at least.
-        header: fields of the header that say something else (`HEADER_FIELDS`); the signature is over what they say.
-        protected, unprotected: further TLVs, (type, value), behind the usual ones of their area.
-        protected_tail: bytes at the end of the protected area that are no whole TLV.
-        signature: bytes in place of the signature that `key` would make; empty: an empty TLV.
+        key: signs the image; None omits the signature.
+        named_key: the key whose hash is in KEYHASH (default: `key`).
+        hash_of: bytes whose SHA-256 is in the hash TLV instead of the image's own.
+        header_size: bytes from the header's beginning to the payload, at least 32.
+        header: fields of the header with other values (`HEADER_FIELDS`); the signature covers these values.
+        protected, unprotected: further TLVs, (type, value), after the usual ones of their area.
+        protected_tail: bytes at the end of the protected area that are not a whole TLV.
+        signature: bytes instead of the signature by `key`; empty bytes give an empty TLV.
         with_hash: whether there is a hash TLV.
     """
 
@@ -65,12 +65,12 @@ class ImageRecipe:
     with_hash: bool = True
 
     def but(self, **changes: object) -> ImageRecipe:
-        """The same with changes."""
+        """The same recipe with changes."""
         return replace(self, **changes)  # type: ignore[arg-type] # names are checked by replace
 
 
 def image_key_hash(key: ec.EllipticCurvePublicKey) -> bytes:
-    """By what an image names the key that signed it: SHA-256 of its DER SubjectPublicKeyInfo (MCUboot, KEYHASH)."""
+    """The hash by which an image names its signing key: SHA-256 of the DER SubjectPublicKeyInfo (MCUboot, KEYHASH)."""
     spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(spki).digest()
 
@@ -102,7 +102,7 @@ def load_signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """A P-256 private key for tests, PEM.
 
     Raises:
-        ConfigError: none, or not named as a key for tests.
+        ConfigError: there is no such key, or its name does not say that it is for tests.
     """
     if "TEST_ONLY" not in path.name:
         raise ConfigError(

@@ -1,7 +1,7 @@
-"""Right models with more than 2^16 values between a small input and a small output, and sums of many rows.
+"""Valid models with more than 2^16 values between a small input and a small output, and sums of many rows.
 
-No input of the protocol is that large, so that a padding makes the tensor. What an input gives stands at its end: an
-index of sixteen bits finds the padding in its place.
+No input of the protocol is that large, so a padding operator makes the tensor. The input's values are at its end: an
+index of sixteen bits would find padding instead of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STRIDE = 8
 
 
 def _padded(rows: int, columns: int, depth: int) -> tuple[list[Tensor], Op]:
-    """A small input, the large tensor with that at its end, and the operator between."""
+    """A small input, the large tensor that has it at its end, and the padding operator between them."""
     source = [1, 9, 8, depth]
     before = [[0, 0], [rows - source[1], 0], [columns - source[2], 0], [0, 0]]
     tensors = [
@@ -32,7 +32,7 @@ def _padded(rows: int, columns: int, depth: int) -> tuple[list[Tensor], Op]:
 
 
 def _window(name: str) -> Graph:
-    """A pooling or a convolution over all of it; the last window ends with the tensor."""
+    """A pooling or a convolution over the whole tensor; the last window ends with the tensor."""
     tensors, padding = _padded(_ROWS, _COLUMNS, _DEPTH)
     options: dict[str, object] = {"padding": _VALID, "stride_w": _STRIDE, "stride_h": _STRIDE, "activation": 0}
     rows, columns = (_ROWS - 10) // _STRIDE + 1, (_COLUMNS - 8) // _STRIDE + 1
@@ -54,7 +54,7 @@ def _window(name: str) -> Graph:
 
 
 def _mean(*over: int) -> Graph:
-    """Over these dimensions: of 50,000 values for each channel, or of all; most of them are zero."""
+    """A mean over these dimensions: of 50,000 values for each channel, or of all values; most of them are zero."""
     tensors, padding = _padded(_ROWS, _COLUMNS, _DEPTH)
     axes = Tensor([len(over)], dtype="int32", data=np.array(over))
     output = Tensor([1, _DEPTH][: 4 - len(over)], 2.0**-9, 4)
@@ -62,7 +62,7 @@ def _mean(*over: int) -> Graph:
 
 
 def _product() -> Graph:
-    """17,500 rows of four."""
+    """A matrix product of 17,500 rows of four values."""
     tensors, padding = _padded(125, 140, 4)
     options: dict[str, object] = {
         "padding": _VALID, "stride_w": 5, "stride_h": 5, "filter_w": 5, "filter_h": 5, "activation": 0,
@@ -85,7 +85,7 @@ def _product() -> Graph:
 
 
 def _addition(first: list[int], second: list[int]) -> Graph:
-    """A constant that is repeated along one dimension, beside many rows or batches."""
+    """An addition of a constant that is repeated along one dimension, with many rows or batches."""
     data = np.random.default_rng(13).integers(-128, 128, size=second).astype(np.int8)
     return Graph(
         [Tensor(first, 0.25, 9), Tensor(first, 1.0, -3), Tensor(second, 0.5, -20, data=data)],
@@ -105,4 +105,4 @@ LARGE: dict[str, Callable[[], Graph]] = {
     "addition of 140 batches, rows alike": lambda: _addition([140, 2, 3, 2], [140, 1, 3, 2]),
     "addition of 140 columns, channels alike": lambda: _addition([2, 3, 140, 2], [2, 3, 140, 1]),
 }
-"""By name."""
+"""Makers of the models by name."""

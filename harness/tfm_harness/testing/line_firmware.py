@@ -1,4 +1,4 @@
-"""Talking to firmware that answers a line with a line."""
+"""Talks to firmware that answers each line with a line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ask_line", "wait_until_ready"]
 
 
 def ask_line(board: Board, line: str, *, console: str = "ns", timeout: float = 10.0) -> str:
-    """Send a line; the next line that comes, without its end.
+    """Send a line. Returns the next line that comes, without its end.
 
     Raises:
         InfrastructureError: nothing came in `timeout` seconds, or the console is closed.
@@ -31,13 +31,13 @@ def wait_until_ready(
     console: str = "ns",
     timeout: float = 20.0,
 ) -> Match:
-    """Wait until the firmware says that it has started.
+    """Wait until the firmware prints that it has started.
 
     Args:
-        pattern: what it says.
-        since: only what came after it counts (default: from the console's beginning).
+        pattern: the text that it prints.
+        since: only later bytes count (default: all bytes of the console).
 
     Raises:
-        InfrastructureError: it did not come in `timeout` seconds.
+        InfrastructureError: the text did not come in `timeout` seconds.
     """
     return board.console(console).wait_for(pattern, timeout=timeout, since=since or Mark(0))

@@ -16,7 +16,7 @@ _DONE = 20
 
 
 class MlperfTinyFault(enum.Enum):
-    """What a sick firmware or a bad line does; each is seen by a check or an error of the client."""
+    """Errors of a faulty firmware or a bad line; a check or an error of the client notices each of them."""
 
     WRONG_ECHO = "the number in m-[Expecting N bytes] is another one"
     WRONG_ITERATIONS = "m-infer-start repeats another number than was asked for"
@@ -42,17 +42,17 @@ def _twelve(data: bytes) -> Sequence[float]:
 
 
 class MlperfTinyFirmware:
-    """Answers commands that end in ``%``; called with what it hears, it gives what it prints.
+    """Answers commands that end in ``%``: called with received bytes, it returns the printed bytes.
 
     Args:
-        model: what ``profile%`` names.
-        infer: the input's bytes to the results; by default twelve numbers out of the first bytes.
-        input_bytes: what the model takes; an input of another size is answered as the reference firmware does.
+        model: the model that ``profile%`` names.
+        infer: computes the results from the input's bytes; by default twelve numbers from the first bytes.
+        input_bytes: the model's input size; the answer to another size is that of the reference firmware.
         buffer_bytes: room for the input (MAX_DB_INPUT_SIZE).
-        microseconds: what one inference takes, and how far the counter goes.
-        clock: the counter's own microseconds, in place of that; a few of the inferences are then really done.
+        microseconds: the duration of one inference, by which the counter advances.
+        clock: the counter's microseconds, instead of `microseconds`; then a few of the inferences are really computed.
         decimals: how a result is printed; default: three decimals.
-        fault: one thing that is wrong with it.
+        fault: one error that it makes.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class MlperfTinyFirmware:
         self._now = 17
 
     def boot(self) -> bytes:
-        """What it prints when it starts."""
+        """Start the firmware. Returns the bytes that it prints."""
         self._heard, self._buffer, self._expected = "", bytearray(), 0
         return f"m-timestamp-mode-performance\r\nm-lap-us-{self._now}\r\nm-init-done\r\nm-ready\r\n".encode()
 
     def __call__(self, data: bytes) -> bytes:
-        """It hears `data`: what it prints."""
+        """Take `data`. Returns the printed bytes."""
         out = ""
         for character in data.decode("latin-1"):
             if character != "%":
@@ -168,7 +168,7 @@ class MlperfTinyFirmware:
         out = ""
         if len(self._buffer) == self.input_bytes:
             self._loaded = bytes(self._buffer)
-        else:  # the reference firmware says so, and goes on with the input before
+        else:  # the reference firmware reports this, and continues with the earlier input
             out += f"Input db has {len(self._buffer)} elemented, expected {self.input_bytes}\n"
         if fault is MlperfTinyFault.ERROR_LINE:
             return out + "e-[out of memory]\r\n"

@@ -1,4 +1,4 @@
-"""Changes of a graph: one tensor, option or operator made otherwise."""
+"""Changes of a graph: each changes one tensor, option or operator."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Change = Callable[[Graph], Any]
 
 
 def tensor(index: int, **changes: Any) -> Change:  # noqa: ANN401 - fields of different types
-    """Other fields of a tensor."""
+    """Change fields of a tensor."""
 
     def change(graph: Graph) -> None:
         graph.tensors[index] = dataclasses.replace(graph.tensors[index], **changes)
@@ -38,7 +38,7 @@ def tensor(index: int, **changes: Any) -> Change:  # noqa: ANN401 - fields of di
 
 
 def options(**changes: Any) -> Change:  # noqa: ANN401 - fields of different types
-    """Other options of the operator."""
+    """Change options of the operator."""
 
     def change(graph: Graph) -> None:
         graph.ops[0].options = {**(graph.ops[0].options or {}), **changes}
@@ -47,7 +47,7 @@ def options(**changes: Any) -> Change:  # noqa: ANN401 - fields of different typ
 
 
 def op(**changes: Any) -> Change:  # noqa: ANN401 - fields of different types
-    """Other fields of the operator."""
+    """Change fields of the operator."""
 
     def change(graph: Graph) -> None:
         graph.ops[0] = dataclasses.replace(graph.ops[0], **changes)
@@ -56,7 +56,7 @@ def op(**changes: Any) -> Change:  # noqa: ANN401 - fields of different types
 
 
 def graph_with(**changes: Any) -> Change:  # noqa: ANN401 - fields of different types
-    """Other fields of the graph."""
+    """Change fields of the graph."""
 
     def change(graph: Graph) -> None:
         for name, value in changes.items():
@@ -66,12 +66,12 @@ def graph_with(**changes: Any) -> Change:  # noqa: ANN401 - fields of different 
 
 
 def ints(*values: int | list[int]) -> npt.NDArray[np.int64]:
-    """A constant of whole numbers."""
+    """A constant of integers."""
     return np.array(values)
 
 
 def of_constant(**changes: Any) -> Change:  # noqa: ANN401 - fields of different types
-    """The operator works on a constant; the graph's input is a tensor that nobody reads."""
+    """Let the operator work on a constant; the graph's input is a tensor that nobody reads."""
 
     def change(graph: Graph) -> None:
         first = graph.tensors[0]
@@ -83,20 +83,20 @@ def of_constant(**changes: Any) -> Change:  # noqa: ANN401 - fields of different
 
 
 def other_bias_scale(graph: Graph) -> None:
-    """A bias whose one scale is none of the weights' four."""
+    """Give the bias one scale that is none of the weights' four scales."""
     tensor(1, scale=[0.1] * 4)(graph)
     tensor(2, scale=0.5)(graph)
 
 
 def kept_per_channel(graph: Graph) -> None:
-    """An output of three dimensions, of which the reference would leave a part unwritten."""
+    """Give the output three dimensions; the reference would leave a part of it unwritten."""
     for change in (tensor(0, shape=[1, 2, 6]), tensor(1, scale=[0.1] * 4), tensor(3, shape=[1, 2, 4])):
         change(graph)
     options(keep_num_dims=True)(graph)
 
 
 def more(*tensors: Tensor, ops: Sequence[Op] = ()) -> Change:
-    """Further tensors and operators at the end of the lists."""
+    """Add tensors and operators at the end of the lists."""
 
     def change(graph: Graph) -> None:
         graph.tensors.extend(tensors)
@@ -106,5 +106,5 @@ def more(*tensors: Tensor, ops: Sequence[Op] = ()) -> Change:
 
 
 def unused(count: int) -> Change:
-    """So many tensors in all, those that are added of no use."""
+    """Add unused tensors up to this total number."""
     return lambda graph: graph.tensors.extend([Tensor([1], 0.1)] * (count - len(graph.tensors)))

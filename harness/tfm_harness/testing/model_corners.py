@@ -1,4 +1,4 @@
-"""Right models at the edges of what an interpreter takes: limits, defaults left out, numbers that round by a hair."""
+"""Valid models at an interpreter's limits: sizes, omitted defaults, numbers very close to a rounding point."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ WORK_LIMIT = 1 << 26
 """Most steps of one inference (docs/protocol.md, model-activate)."""
 
 _JUST_UNDER_ONE = (1.0 + 2.0**-23, 1.0 - 2.0**-23)
-"""Two floats whose product is so near to 1 that its significand of 31 bits rounds up to a power of two."""
+"""Two floats whose product is so close to 1 that its significand of 31 bits rounds up to a power of two."""
 
 Make = Callable[[], Graph]
 
 
 def _with(base: Make, options: dict[str, object] | None = None, /, **tensors: dict[str, object]) -> Graph:
-    """A right model with other fields of tensors (``t0`` is the first one) and other options."""
+    """A valid model with changed fields of tensors (``t0`` is the first one) and changed options."""
     graph = base()
     for name, changes in tensors.items():
         other_tensor(int(name[1:]), **changes)(graph)
@@ -36,7 +36,7 @@ def _with(base: Make, options: dict[str, object] | None = None, /, **tensors: di
 
 
 def _varied(graph: Graph, seed: int) -> Graph:
-    """The same with weights of all values."""
+    """The same model with random int8 weights."""
     rng = np.random.default_rng(seed)
     for number, tensor in enumerate(graph.tensors):
         if tensor.data is not None and tensor.dtype == "int8":
@@ -54,7 +54,7 @@ def _sparse(base: Make, codes: str) -> Graph:
 
 
 def _hair(base: Make, exponent: int) -> Graph:
-    """Multipliers of 2^exponent less a hair, in a scale of each channel."""
+    """A model whose multipliers, one for each channel, are slightly less than 2^exponent."""
     one, other = _JUST_UNDER_ONE
     graph = _varied(base(), 4)
     source, weights, bias, output = graph.tensors
@@ -69,7 +69,7 @@ def _hair(base: Make, exponent: int) -> Graph:
 
 
 def network(seed: int) -> Graph:
-    """Ten operators in a row and side by side: results are used at once, late, twice, by two operators."""
+    """Ten operators, in sequence and in parallel: results are used at once, late, twice, or by two operators."""
     rng = np.random.default_rng([seed, 10])
     tensors = [Tensor([1, 6, 6, 4], 0.05, 3)]
     ops: list[Op] = []
@@ -119,7 +119,7 @@ def network(seed: int) -> Graph:
 
 
 def of_work(name: str, *, more: int = 0) -> Graph:
-    """A model with an operator at its end whose steps reach `WORK_LIMIT` exactly; `more` than 0 goes beyond it."""
+    """A model whose last operator makes the steps reach `WORK_LIMIT` exactly; with `more` above 0 they exceed it."""
     side, depth = 32, 4
     shape = [1, side, side, depth]
     values = side * side * depth
@@ -313,7 +313,7 @@ def _at_the_counts() -> Graph:
 
 
 def _paddings() -> Graph:
-    """Each result lies between others in the work memory, and all are used at the end."""
+    """In the work memory each result lies between others, and all of them are used at the end."""
     tensors = [Tensor([8], 0.1, 4)]
     ops: list[Op] = []
 
@@ -338,7 +338,7 @@ def _paddings() -> Graph:
 
 
 def full_memory() -> Graph:
-    """As much work memory as a device with 128 KiB has (docs/protocol.md), beside a constant as large as half of it."""
+    """A model that needs all work memory of a device with 128 KiB (docs/protocol.md), and a constant half as large."""
     half = [1, 1 << 16]
     data = np.ones(half, np.int8)
     return Graph(
@@ -348,11 +348,11 @@ def full_memory() -> Graph:
 
 
 def of_size(count: int) -> Graph:
-    """A model whose input and output have `count` bytes each, all of which tell."""
+    """A model whose input and output have `count` bytes each; every input byte affects the output."""
     return Graph(
         [Tensor([1, count], 0.05, 3), Tensor([1, count], 0.1, -4)], [Op("ADD", [0, 0], [1], {"activation": 0})]
     )
 
 
 CORNERS: dict[str, Make] = dict(_corners())
-"""By name: all of them are well-formed, and the reference runs them."""
+"""Makers of the models by name. All models are well-formed, and the reference runs them."""

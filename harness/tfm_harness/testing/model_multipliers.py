@@ -1,4 +1,4 @@
-"""Right models whose multipliers enlarge, or whose products lie beside a tie by one bit."""
+"""Valid models whose multipliers are larger than 1, or whose products differ from a tie by one bit."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tfm_harness.testing.tflite_builder import Graph
 __all__ = ["multipliers"]
 
 _FIVE_SIXTHS = (1.0 + 2.0**-22, 13981010 * 2.0**-24)
-"""Two floats whose product is 5/6 and a third of the last of its 31 bits: -3 becomes -2.5 less one bit."""
+"""Two floats whose product is 5/6 plus a third of its last bit (of 31): -3 becomes -2.5 less one bit."""
 
 _HALF_FLOAT = (1.0 + 2.0**-13, (1.0 - 2.0**-13) * 2.0**-20)
-"""Two floats whose product is 2^-20 as a float, and a hair less as a double."""
+"""Two floats whose product is 2^-20 as a float, and slightly less as a double."""
 
 Make = Callable[[], Graph]
 
 
 def _quantised(base: Make, one: float, scales: list[float], weights: npt.NDArray[Any], bias: list[int]) -> Graph:
-    """A right model with these scales of input and channels, which are the multipliers but for `one`."""
+    """A valid model with these scales of input (`one`) and channels; the multipliers are their products."""
     graph = base()
     source, kernel, start, output = graph.tensors
     graph.tensors = [
@@ -38,7 +38,7 @@ def _quantised(base: Make, one: float, scales: list[float], weights: npt.NDArray
 
 
 def _enlarged(base: Make, shape: tuple[int, ...]) -> Graph:
-    """Multipliers of 3/4, 3/2, 3 and 6, one a channel, for sums so small that many results are in range."""
+    """Multipliers of 3/4, 3/2, 3 and 6, one for each channel, with sums so small that many results are in range."""
     weights = np.zeros(shape, np.int8)
     for channel, weight in enumerate((1, -1, 1, -1)):
         weights[(0, 1, 1, channel) if base is depthwise else (channel, 1, 1, 0)[: len(shape)]] = weight
@@ -46,7 +46,7 @@ def _enlarged(base: Make, shape: tuple[int, ...]) -> Graph:
 
 
 def multipliers() -> Iterator[tuple[str, Make]]:
-    """Name and what makes the model, of each."""
+    """The name of each model and its maker."""
     shapes: tuple[tuple[Make, tuple[int, ...]], ...] = (
         (conv, (4, 3, 3, 2)),
         (depthwise, (1, 3, 3, 4)),
@@ -54,7 +54,7 @@ def multipliers() -> Iterator[tuple[str, Make]]:
     )
     for base, shape in shapes:
         yield f"{base.__name__}, multipliers from 3/4 to 6", partial(_enlarged, base, shape)
-    # Not of a matrix product: tflite-runtime 2.14 multiplies its two scales as floats, later references as doubles.
+    # Not for a matrix product: tflite-runtime 2.14 multiplies its two scales as floats, later references as doubles.
     ties = [number * 2**19 for number in (201, -201, 239, 3)]
     yield (
         "conv, a product of scales that a float rounds up",

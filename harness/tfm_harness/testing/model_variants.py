@@ -1,4 +1,4 @@
-"""Models that are like another one in everything but their numbers."""
+"""Models that differ from another model only in their numbers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["with_other_weights"]
 
 
 def with_other_weights(model: bytes) -> bytes:
-    """A .tflite file of the same size, shapes and quantisation whose largest int8 constant runs backwards.
+    """A .tflite file of the same size, shapes and quantisation whose largest int8 constant is reversed.
 
     Raises:
         ConfigError: kind ``model-variant``: it has no int8 constant that would change.

@@ -1,4 +1,4 @@
-"""Small .tflite models made on the spot."""
+"""Small .tflite models made when they are needed."""
 
 from __future__ import annotations
 

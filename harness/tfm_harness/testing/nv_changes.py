@@ -1,4 +1,4 @@
-"""Where memory that is kept has changed, and some of many states of it: for tests of power cuts."""
+"""Finds changes in kept memory, and selects some of many states, for tests of power cuts."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ __all__ = ["changed_words", "spread"]
 
 
 def spread(count: int, most: int) -> Sequence[int]:
-    """At most `most` (two or more) of the numbers 0 to `count` - 1, at even distances, the ends among them."""
+    """At most `most` (two or more) of the numbers 0 to `count` - 1, evenly spread, both ends included."""
     if count <= most:
         return range(count)
     return sorted({round(n * (count - 1) / (most - 1)) for n in range(most)})
 
 
 def changed_words(before: bytes, after: bytes, base: int, *, page: int) -> list[int]:
-    """Addresses of 32-bit words that differ: in each page of so many bytes the first, the last and one between.
+    """Addresses of 32-bit words that differ: in each page the first, the last and one in between.
 
     Args:
         before: an area of memory, whole words.
         after: the same area later.
         base: the area's address.
-        page: bytes, a multiple of four.
+        page: bytes of a page, a multiple of four.
     """
     found: list[int] = []
     for begin in range(0, len(before), page):

@@ -31,13 +31,13 @@ def _int8(rng: Rng, *shape: int) -> npt.NDArray[np.int8]:
 
 
 def _window(size: int, filter_size: int, stride: int, dilation: int, padding: int) -> int:
-    """Output size of one spatial dimension; 0 where nothing fits."""
+    """Output size of one spatial dimension; 0 if the filter does not fit."""
     reach = (filter_size - 1) * dilation + 1
     return -(-size // stride) if padding == SAME else max(0, (size - reach) // stride + 1)
 
 
 def _spatial(rng: Rng) -> tuple[list[int], list[int], dict[str, int], list[int]]:
-    """Input height and width, filter, options, output height and width: drawn until the output is not empty."""
+    """Random input height and width, filter, options, output height and width; the output is not empty."""
     while True:
         size = rng.integers(1, 10, size=2).tolist()
         filter_size = rng.integers(1, 5, size=2).tolist()
@@ -88,7 +88,7 @@ def _convolution(rng: Rng, *, depthwise: bool) -> Graph:
 
 
 def conv_2d(rng: Rng) -> Graph:
-    """Per tensor and per channel, dilated, strided, both paddings, all activations."""
+    """Convolutions: per tensor and per channel, dilated, strided, both paddings, all activations."""
     return _convolution(rng, depthwise=False)
 
 
@@ -98,11 +98,11 @@ def depthwise_conv_2d(rng: Rng) -> Graph:
 
 
 def fully_connected(rng: Rng) -> Graph:
-    """Per tensor and per channel, with and without bias, batches, kept dimensions, a zero point of the weights."""
+    """Matrix products: per tensor or per channel, with or without bias, batches, kept dimensions, zero points."""
     depth, units, rows = int(rng.integers(1, 40)), int(rng.integers(1, 12)), int(rng.integers(1, 4))
     per_channel = bool(rng.random() < 0.5)
     in_scale, scales = _scale(rng), [_scale(rng) for _ in range(units if per_channel else 1)]
-    keep = bool(rng.random() < 0.3) and not per_channel  # with both the reference writes part of the output only
+    keep = bool(rng.random() < 0.3) and not per_channel  # with both, the reference writes only a part of the output
     products = [float(np.float32(in_scale) * np.float32(scale)) for scale in scales]
     weight_scale, point = float(np.mean(scales)), 0 if per_channel else int(rng.choice([0, 0, 0, 5, -17]))
     tensors = [
@@ -132,7 +132,7 @@ def _pool(rng: Rng, name: str) -> Graph:
 
 
 def average_pool_2d(rng: Rng) -> Graph:
-    """Both paddings, windows that hang over the edge."""
+    """Poolings with both paddings, and windows that reach beyond the edge."""
     return _pool(rng, "AVERAGE_POOL_2D")
 
 
@@ -142,7 +142,7 @@ def max_pool_2d(rng: Rng) -> Graph:
 
 
 def add(rng: Rng) -> Graph:
-    """The second operand: the first itself, a constant, or a constant that broadcasts; in either place."""
+    """Additions. The other operand is the input itself, a constant, or a constant that broadcasts; in either place."""
     shape = rng.integers(1, 6, size=int(rng.integers(1, 5))).tolist()
     scale = _scale(rng)
     tensors = [Tensor(shape, scale, _point(rng)), Tensor(shape, _scale(rng, 0.3 * scale, 4 * scale), _point(rng))]
@@ -159,7 +159,7 @@ def add(rng: Rng) -> Graph:
 
 
 def pad(rng: Rng) -> Graph:
-    """Ranks 1 to 4."""
+    """Paddings of ranks 1 to 4."""
     rank = int(rng.integers(1, 5))
     shape = rng.integers(1, 5, size=rank)
     paddings = rng.integers(0, 4, size=(rank, 2))
@@ -173,7 +173,7 @@ def pad(rng: Rng) -> Graph:
 
 
 def mean(rng: Rng) -> Graph:
-    """Any axes, also negative and repeated ones, kept or dropped."""
+    """Means over any axes, also negative and repeated ones, kept or dropped."""
     rank = int(rng.integers(1, 5))
     shape = rng.integers(1, 8, size=rank).tolist()
     axes = rng.integers(-rank, rank, size=int(rng.integers(1, 4))).tolist()
@@ -198,7 +198,7 @@ def mean(rng: Rng) -> Graph:
 
 
 def reshape(rng: Rng) -> Graph:
-    """With a shape operand, with an unknown dimension in it, without one."""
+    """Reshapes with a shape operand, with an unknown dimension in it, or without one."""
     shape = rng.integers(1, 6, size=int(rng.integers(1, 5)))
     scale, point = _scale(rng), _point(rng)
     total = int(shape.prod())
@@ -213,7 +213,7 @@ def reshape(rng: Rng) -> Graph:
 
 
 def softmax(rng: Rng) -> Graph:
-    """Ranks 1 to 4, flat and steep."""
+    """Softmaxes of ranks 1 to 4, flat and steep."""
     shape = [*rng.integers(1, 4, size=int(rng.integers(0, 4))).tolist(), int(rng.choice([1, 2, 3, 10, 100, 511]))]
     tensors = [Tensor(shape, _scale(rng, 0.001, 1.0), _point(rng)), Tensor(shape, 1 / 256, -128)]
     return Graph(tensors, [Op("SOFTMAX", [0], [1], {"beta": float(rng.choice([1.0, 1.0, 0.5, 2.5]))})])
@@ -231,7 +231,7 @@ GENERATORS: dict[str, Callable[[Rng], Graph]] = {
     "RESHAPE": reshape,
     "SOFTMAX": softmax,
 }
-"""By operator: makers of random graphs with this operator alone."""
+"""For each operator, a maker of random graphs with only this operator."""
 
 NEWEST_VERSIONS = {
     "ADD": 5,
@@ -245,16 +245,16 @@ NEWEST_VERSIONS = {
     "RESHAPE": 1,
     "SOFTMAX": 3,
 }
-"""By operator: the newest version that the reference firmware takes, each from 1 on (docs/parity.md)."""
+"""For each operator, the newest version that the reference firmware takes; it takes all from 1 on (docs/parity.md)."""
 
 
 def _far(rng: Rng, reach: float) -> float:
-    """A scale up to 2^reach away from 1."""
+    """A scale between 2^-reach and 2^reach."""
     return float(np.float32(2.0 ** rng.uniform(-reach, reach)))
 
 
 def _edge_of_products(rng: Rng, graph: Graph, reach: float) -> None:
-    """Convolution and matrix product: weights of -128, biases at the ends of int32, multipliers far from 1."""
+    """Change a convolution or matrix product: weights of -128, biases at the ends of int32, multipliers far from 1."""
     source, weights, output, *bias = graph.tensors
     scales = [_far(rng, reach) for _ in weights.scale] if isinstance(weights.scale, list) else _far(rng, reach)
     in_scale, data = _far(rng, reach), np.asarray(weights.data)
@@ -273,7 +273,7 @@ def _edge_of_products(rng: Rng, graph: Graph, reach: float) -> None:
 
 
 def at_the_edges(rng: Rng, name: str) -> Graph:
-    """One of the graphs above with quantisation parameters that no training gives, but a file may hold."""
+    """One of the graphs above with quantisation parameters that no training gives, but a file may contain."""
     graph = GENERATORS[name](rng)
     reach = float(rng.choice([1, 4, 10, 20]))
     if name in {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}:
@@ -286,7 +286,7 @@ def at_the_edges(rng: Rng, name: str) -> Graph:
         ]
     elif name == "SOFTMAX":
         graph.tensors[0] = dataclasses.replace(graph.tensors[0], scale=_far(rng, reach))
-    else:  # these do not rescale: both ends have the same
+    else:  # these do not rescale: input and output have the same scale
         scale = _far(rng, reach)
         graph.tensors = [dataclasses.replace(t, scale=scale) if t.scale is not None else t for t in graph.tensors]
     return graph

@@ -1,4 +1,4 @@
-"""The reference firmware's object store as a test finds and changes it in a virtual board's NV memory.
+"""Reads and changes the reference firmware's object store in a virtual board's NV memory.
 
 The layout is that of ``spe/storage/its_store.h``: two copies, each a magic number, a sequence number, 32 objects and a
 CRC-32 over sequence and objects; all little endian.
@@ -34,11 +34,11 @@ _CRC_AT: Final = 8 + _OBJECTS * _OBJECT
 
 
 class NoObjectError(LookupError):
-    """The area holds no such copy, or the copy no such object."""
+    """The area has no such copy, or the copy has no such object."""
 
 
 def object_in(area: bytes, owner: int, uid: int) -> bytes:
-    """What one object holds, in the newer copy.
+    """The content of one object, in the newer copy.
 
     Args:
         area: the whole area.
@@ -61,7 +61,7 @@ def with_object(area: bytes, owner: int, uid: int, data: bytes) -> bytes:
         area: the whole area.
         owner: partition id.
         uid: the object's number.
-        data: as long as what the object holds.
+        data: the new content, with the same length as the old one.
 
     Raises:
         NoObjectError: this is no such store, or the object is not in it.
@@ -80,11 +80,11 @@ def with_object(area: bytes, owner: int, uid: int, data: bytes) -> bytes:
 def with_objects_changed(
     area: bytes, change: Callable[[dict[str, int]], None], copies: Sequence[int] = COPIES
 ) -> bytes:
-    """The NV area with other heads of objects, and right checks over them.
+    """The NV area with changed heads of objects, and right CRCs over them.
 
     Args:
         area: the whole area.
-        change: gets each object's ``used``, ``owner``, ``uid``, ``flags`` and ``size``, and changes what it likes.
+        change: gets each object's ``used``, ``owner``, ``uid``, ``flags`` and ``size``, and may change them.
         copies: offsets of the copies to change.
 
     Raises:
@@ -103,7 +103,7 @@ def with_objects_changed(
 
 
 def with_sequences(area: bytes, first: int, second: int) -> bytes:
-    """The NV area with other sequence numbers of the two copies, and right checks over them.
+    """The NV area with other sequence numbers of the two copies, and right CRCs over them.
 
     Raises:
         NoObjectError: this is no such store.
@@ -117,7 +117,7 @@ def with_sequences(area: bytes, first: int, second: int) -> bytes:
 
 
 def left_behind(area: bytes) -> list[str]:
-    """What stands behind the content of an object, or in a place that is not in use, in either copy: in words.
+    """Describes, in words, bytes other than zero after the content of an object or in an unused place, in either copy.
 
     Raises:
         NoObjectError: this is no such store.
@@ -135,7 +135,7 @@ def left_behind(area: bytes) -> list[str]:
 
 
 def _place(area: bytes, copy: int, owner: int, uid: int) -> slice:
-    """Where the content of an object stands in the area."""
+    """The offset of an object's content in the area."""
     for number in range(_OBJECTS):
         at = copy + 8 + number * _OBJECT
         used, its_owner, its_uid, _, size = _HEAD.unpack_from(area, at)
@@ -145,7 +145,7 @@ def _place(area: bytes, copy: int, owner: int, uid: int) -> slice:
 
 
 def _seal(area: bytearray, copy: int) -> None:
-    """Write the check over a copy."""
+    """Write the CRC of a copy."""
     struct.pack_into("<I", area, copy + _CRC_AT, zlib.crc32(area[copy + 4 : copy + _CRC_AT]))
 
 

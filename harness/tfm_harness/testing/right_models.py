@@ -1,4 +1,4 @@
-"""Right models of one operator each: small graphs that are changed to make wrong ones."""
+"""Valid models of one operator each: small graphs that tests change to make wrong ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def conv() -> Graph:
-    """A convolution with a scale a channel."""
+    """A convolution with one scale for each channel."""
     return Graph(
         [
             Tensor([1, 5, 5, 2], 0.1, 3),
@@ -117,7 +117,7 @@ def depthwise() -> Graph:
 
 
 def chain(operators: int) -> Graph:
-    """So many operators in a row, each with a tensor of its own."""
+    """This number of operators in sequence, each with its own tensor."""
     shapes = ([2, 3], [3, 2])
     tensors = [Tensor(shapes[number % 2], 0.1, 3) for number in range(operators + 1)]
     tensors += [Tensor([2], dtype="int32", data=np.array(shape)) for shape in shapes]
@@ -126,4 +126,4 @@ def chain(operators: int) -> Graph:
 
 
 RIGHT_MODELS: list[Callable[[], Graph]] = [conv, depthwise, dense, soft, pool, mean, pad, reshape, add]
-"""Makers of graphs that every interpreter runs; the wrong ones are changes of them."""
+"""Makers of graphs that every interpreter runs; the wrong models are changes of them."""

@@ -1,6 +1,6 @@
 """A simulated firmware that speaks SMP over the UART console framing.
 
-It uses PyPI's ``smp`` for the framing, not the harness's own encoder, so that both sides cannot share a mistake.
+It uses PyPI's ``smp`` for the framing, not the harness's own encoder, so that both sides cannot have the same mistake.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def smp_frame(payload: bytes) -> bytes:
 
 
 class SmpFirmware:
-    """Answers SMP requests by a table of commands. A handler gives the answer's map; ``{"rc": 8}`` where there is none.
+    """Answers SMP requests by a table of commands. A handler returns the answer's map; without one it is ``{"rc": 8}``.
 
     Attributes:
         commands: (group, command) to handler.
-        faults: change the bytes of the next answers, first one first.
-        requests: what was asked so far: group, command, sequence number, arguments.
+        faults: functions that change the bytes of the next answers, one for each answer, in order.
+        requests: the requests so far: group, command, sequence number, arguments.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class SmpFirmware:
         return b"[NS] ready\n"
 
     def __call__(self, data: bytes) -> bytes:
-        """It hears `data`: the answers to the requests that are whole now."""
+        """Take `data`. Returns the answers to the requests that are complete now."""
         out = b""
         self._lines += data
         while b"\n" in self._lines:
@@ -71,7 +71,7 @@ class SmpFirmware:
         return out
 
     def answer(self, request: bytes) -> bytes:
-        """The framed answer to one request. Raises ValueError when the request breaks the protocol."""
+        """The framed answer to one request. Raises ValueError when the request violates the protocol."""
         import cbor2
 
         op, _flags, length, group, sequence, command = HEADER.unpack_from(request)
@@ -86,7 +86,7 @@ class SmpFirmware:
 
     @staticmethod
     def packet(op: int, group: int, sequence: int, command: int, body: Mapping[str, Any] | bytes) -> bytes:
-        """An answer's packet: header and CBOR (or any bytes in its place)."""
+        """An answer's packet: header and CBOR (or any bytes instead)."""
         import cbor2
 
         payload = body if isinstance(body, bytes) else cbor2.dumps(body)
@@ -94,7 +94,7 @@ class SmpFirmware:
 
 
 class ReferenceFirmware(SmpFirmware):
-    """What every firmware with the reference firmware's protocol can do, with real keys (docs/protocol.md).
+    """A firmware with the main commands of the reference firmware's protocol, and with real keys (docs/protocol.md).
 
     It computes no model: the output of an inference is the input's first bytes.
 
@@ -191,7 +191,7 @@ class ReferenceFirmware(SmpFirmware):
         return self._sign("iak", claims)
 
     def _sign(self, role: str, payload: object) -> bytes:
-        """A COSE_Sign1 message, ES256; the signature is no deterministic one."""
+        """A COSE_Sign1 message, ES256; the signature is not deterministic."""
         import cbor2
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec

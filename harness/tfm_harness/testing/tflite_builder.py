@@ -1,7 +1,7 @@
 """A small writer of .tflite files for tests, on the PyPI package `flatbuffers`.
 
-Field and enumeration numbers are those of TFLite's schema.fbs, version 3. Nothing is checked here: tests write wrong
-models, too.
+Field and enumeration numbers are those of TFLite's schema.fbs, version 3. It checks nothing, because tests also write
+wrong models.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ class Tensor:
     """One tensor; `data` makes it a constant.
 
     Attributes:
-        sparsity: whether it names a sparse layout.
-        details: whether its quantisation is of a custom kind.
-        buffer: the number of its buffer, where it is another one than the writer's.
-        outside: whether its data are behind the FlatBuffer (schema 3c).
+        sparsity: whether it has a sparse layout.
+        details: whether it has custom quantisation.
+        buffer: the number of its buffer, if not the one that the writer chooses.
+        outside: whether its data are after the FlatBuffer (schema 3c).
     """
 
     shape: Sequence[int]
@@ -124,9 +124,9 @@ class Graph:
     """A model with one subgraph.
 
     Attributes:
-        codes: in which field an operator's code stands: ``old`` (one byte), ``new`` or ``both``; ``custom``: both, and
-            the name of a custom operator beside them.
-        sparse: leave out what the schema has as a default, as converters do.
+        codes: the field that has an operator's code: ``old`` (one byte), ``new`` or ``both``; ``custom``: both, and
+            also the name of a custom operator.
+        sparse: omit values that are the schema's defaults, as converters do.
     """
 
     tensors: list[Tensor]
@@ -159,7 +159,7 @@ class _Writer:
             if kind == "Offset":
                 self.b.PrependUOffsetTRelativeSlot(slot, value, 0)
             else:
-                # A default that no value equals, so that the field is always written.
+                # A default that equals no value, so that the field is always written.
                 getattr(self.b, f"Prepend{kind}Slot")(slot, value, None)
         return int(self.b.EndObject())
 

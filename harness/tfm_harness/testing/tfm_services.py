@@ -1,6 +1,6 @@
-"""TF-M's Crypto and Firmware Update services, simulated behind raw calls: right ones, or as an advisory found them.
+"""Simulates TF-M's Crypto and Firmware Update services for raw calls, correct or with the fault of an advisory.
 
-For tests of checks that call services. Keys and answers are real; memory is what the calls need of it.
+It is for tests of checks that call services. Keys and answers are real; of the memory there is only what calls need.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Vectors = Sequence[Sequence[int]]
 
 
 class TfmServices:
-    """Gives a firmware the commands ``probe`` and ``psa-call``, memory for them, and these services behind them.
+    """Adds to a firmware the commands ``probe`` and ``psa-call``, memory for them, and the two services.
 
     Args:
-        firmware: gets the commands.
+        firmware: the firmware to which the commands are added.
         base, size: the memory that the non-secure side may use.
         form: how calls of the Crypto service are packed.
-        affected: advisories whose fault is there: ``TFMV-3``, ``-4``, ``-5``, ``-6``, ``-9``.
+        affected: the advisories whose fault it has: ``TFMV-3``, ``-4``, ``-5``, ``-6``, ``-9``.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class TfmServices:
             return 0
         if operation not in self.operations:
             return _BAD_STATE
-        if "TFMV-3" in self.affected:  # what the library has allocated can be found no more
+        if "TFMV-3" in self.affected:  # memory that the library has allocated is lost
             self.leaked += 1
         return _BAD_STATE if self.operations[operation] == "cipher" else _SMALL
 

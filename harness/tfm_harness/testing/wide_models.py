@@ -1,8 +1,8 @@
-"""Right models as wide as those of real networks: what is only wrong behind an 8th, 16th or 64th value, and at ties.
+"""Valid models as wide as real networks, to find errors only after the 8th, 16th or 64th value, and at ties.
 
-The random models of `one_operator` are small. A kernel that takes several values at once (Helium, SIMD) goes wrong in
-what is left behind the last whole group, and only where there is more than one group. Scales are powers of two here,
-so that many sums lie exactly between two outputs.
+The random models of `one_operator` are small. A kernel that processes several values at once (Helium, SIMD) can fail in
+the rest after the last whole group, and only if there is more than one group. Scales are powers of two here, so that
+many sums lie exactly between two outputs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def _product(
     exponent: int,
     axis: int = 0,
 ) -> Graph:
-    """Shapes of input, weights and output; a sum of 2^`exponent`, twice or four times it is one step of the output."""
+    """One product operator; `shapes` are input, weights and output.
+
+    A sum of 2^`exponent`, or twice or four times that, is one step of the output.
+    """
     source, filter_shape, output = shapes
     channels = output[-1]
     scales = [2.0 ** -(n % 3) for n in range(channels)]
@@ -69,7 +72,7 @@ def _dense(rows: int, depth: int, units: int, exponent: int) -> Graph:
 
 
 def _offset() -> Graph:
-    """Weights of one scale with a zero point, as only a matrix product may have them."""
+    """Weights with one scale and a zero point, which only a matrix product may have."""
     return Graph(
         [
             Tensor([2, 77], 1.0, -7),
@@ -82,7 +85,7 @@ def _offset() -> Graph:
 
 
 def _long_sums(name: str) -> Graph:
-    """Weights of one sign in each channel: sums reach 26 bits."""
+    """Weights of the same sign in each channel, so that sums reach 26 bits."""
     convolved, depth = name == "CONV_2D", 2900
     weights = np.random.default_rng(26).integers(90, 128, size=(3, depth)) * np.array([[1], [-1], [1]])
     lead, options = ([1, 1], {"padding": _VALID, "stride_w": 1, "stride_h": 1}) if convolved else ([], {})
@@ -121,7 +124,7 @@ def _large_between() -> Graph:
 
 
 def _add() -> Graph:
-    """A sum of two whose steps differ by a power of two."""
+    """A sum of two inputs whose scales differ by a power of two."""
     data = np.random.default_rng(11).integers(-128, 128, size=(1037,)).astype(np.int8)
     return Graph(
         [Tensor([2, 1037], 0.25, 9), Tensor([2, 1037], 1.0, -3), Tensor([1037], 0.5, -20, data=data)],
@@ -139,7 +142,7 @@ def _pool_valid(name: str, source: list[int], window: tuple[int, int]) -> Graph:
 
 
 def _added_rows() -> Graph:
-    """One row added to each of 270."""
+    """One row is added to each of 270 rows."""
     data = np.random.default_rng(12).integers(-128, 128, size=(1, 5)).astype(np.int8)
     return Graph(
         [Tensor([270, 5], 0.25, 9), Tensor([270, 5], 1.0, -3), Tensor([1, 5], 0.5, -20, data=data)],
@@ -213,4 +216,4 @@ WIDE: dict[str, Callable[[], Graph]] = {
     ),
     **LARGE,
 }
-"""By name; the first five are those that a quick run tries."""
+"""Makers of the models by name; a quick run tries the first five."""

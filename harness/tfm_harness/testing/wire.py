@@ -1,4 +1,4 @@
-"""Fault injection on the wire: what a line, a converter or a sick device does to bytes on their way."""
+"""Fault injection on the wire: damage to bytes by a line, a converter or a faulty device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 WireFault = Callable[[bytes], bytes]
-"""Takes what was sent at once, gives what arrives."""
+"""Takes the bytes of one transmission, returns the bytes that arrive."""
 
 
 def silence(_data: bytes) -> bytes:
@@ -42,7 +42,7 @@ def flip(at: int, mask: int = 0x01) -> WireFault:
 
 
 def overwrite(at: int, noise: bytes) -> WireFault:
-    """`noise` arrives in place of as many bytes."""
+    """`noise` arrives instead of the same number of bytes."""
     return lambda data: data[:at] + noise + data[at + len(noise) :]
 
 
@@ -57,10 +57,10 @@ def repeat(times: int = 2) -> WireFault:
 
 
 class FaultyWire:
-    """Stands between a console and a simulated device.
+    """Connects a console and a simulated device, and injects faults.
 
     Args:
-        device: what is written to it gives what comes back.
+        device: takes the written bytes, returns the answer's bytes.
     """
 
     def __init__(self, device: Callable[[bytes], bytes]) -> None:
@@ -78,7 +78,7 @@ class FaultyWire:
         self._next.extend(faults)
 
     def __call__(self, data: bytes) -> bytes:
-        """What arrives of the answer to `data`."""
+        """The bytes that arrive as the answer to `data`."""
         answer = self.device(self.deaf(data) if self.deaf else data)
         if not answer:
             return b""

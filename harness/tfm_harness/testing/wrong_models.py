@@ -1,6 +1,6 @@
-"""Models that contradict themselves, ask for what is not done, or go beyond a limit: a device must refuse each.
+"""Models that are inconsistent, need something unsupported, or exceed a limit: a device must refuse each of them.
 
-Each is a right model of one operator with one change. Sources: TFLite's schema.fbs (version 3), the reference kernels'
+Each is a valid model of one operator with one change. Sources: TFLite's schema.fbs (version 3), the reference kernels'
 own checks, and the limits in the reference firmware's nn.h.
 """
 
@@ -35,7 +35,7 @@ FLOAT_NAN = float("nan")
 
 
 def dead_with_unwritten_bias(graph: Graph) -> None:
-    """Before the operator another one whose output nobody reads, and whose bias nobody writes."""
+    """Add an operator before the first whose output nobody reads, and whose bias nobody writes."""
     square = Tensor([6, 6], 0.2, data=np.ones((6, 6), np.int8))
     bias = Tensor([6], 0.02, dtype="int32", data=np.arange(6))
     graph.tensors[1:] = [square, bias, Tensor([1, 6], 0.5, -1), Tensor([1, 6], 0.5, -1), Tensor([6], 0.1)]
@@ -44,7 +44,7 @@ def dead_with_unwritten_bias(graph: Graph) -> None:
 
 
 def second_pooling_of_nothing(graph: Graph) -> None:
-    """Like the first one, which is right, but for a filter of no height."""
+    """Add a second operator like the first, but with a filter of height 0; the first one is valid."""
     graph.tensors.append(graph.tensors[1])
     graph.ops.append(dataclasses.replace(graph.ops[0], outputs=[2]))
     graph.ops[1].options = {**(graph.ops[0].options or {}), "filter_h": 0}
@@ -63,7 +63,7 @@ _ALONE: dict[str, Callable[[], Graph]] = {
     "RESHAPE": reshape,
     "SOFTMAX": soft,
 }
-"""By operator: a right model of it alone."""
+"""For each operator, the maker of a valid model with only this operator."""
 
 WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
     ("identifier", dense, graph_with(identifier=b"TFL2"), "FORMAT"),
@@ -381,11 +381,11 @@ WRONG_MODELS: list[tuple[str, Callable[[], Graph], Change, str]] = [
     ("padding with a dimension too many", pad, tensor(1, shape=[4, 4, 1]), "SHAPE"),
     ("shape operand with a dimension too few", reshape, tensor(1, shape=[3, 2, 1]), "SHAPE"),
 ]  # fmt: skip
-"""Name, right model, change, the status of nn.h that names the reason."""
+"""Name, valid model, change, the status of nn.h that names the reason."""
 
 
 def wrong_model(base: Callable[[], Graph], change: Change) -> bytes:
-    """The file of a right model with a change."""
+    """The file of a valid model with a change."""
     graph = base()
     change(graph)
     return graph.build()

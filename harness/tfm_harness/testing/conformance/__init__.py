@@ -1,6 +1,6 @@
-"""Conformance suites: what the harness relies on, as tests that any board kind and any protocol can run.
+"""Conformance suites: tests of what the harness relies on, for any board kind and any protocol.
 
-Derive from `BoardConformance` or `ProtocolConformance` in a test module, say how yours is made, and run pytest:
+Derive from `BoardConformance` or `ProtocolConformance` in a test module, define how yours is made, and run pytest:
 
     class TestMyRig(BoardConformance):
         def make_board(self, folder):

@@ -1,4 +1,4 @@
-"""What the harness relies on in a board kind: the contract of `Board`."""
+"""The contract of a board kind: what the harness relies on in a `Board`."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ __all__ = ["BoardConformance"]
 
 
 class BoardConformance:
-    """Derive from it and give `make_board` and `make_build`.
+    """Derive a test class from this one and define `make_board` and `make_build`.
 
     Attributes:
         console: the console on which the firmware shows that it has booted.
-        ready: what it prints there at each start (bytes, literally).
+        ready: the bytes that it prints there at each start, literally.
         boot_timeout: seconds from a start to `ready`.
-        patience: seconds within which a dead transport is noticed, and a killed session's helpers have ended.
-        flashes: False for a kind that attaches to a board which runs already: it prints nothing when it is flashed.
-        exclusive: False where two boards of one target may run side by side.
-        memory: address and size of memory that `read_memory` may read; None where the kind cannot.
-        standalone: True where `make_board` and `make_build` need no fixtures: then a test kills a session that holds
-            the board, and looks for what it left.
+        patience: seconds within which a dead transport must be noticed, and a killed session's helpers must have ended.
+        flashes: False for a kind that attaches to a running board: such a board prints nothing when it is flashed.
+        exclusive: False if two boards of one target may run at the same time.
+        memory: address and size of memory that `read_memory` may read; None if the kind cannot read memory.
+        standalone: True if `make_board` and `make_build` need no fixtures: then a test kills a session that holds the
+            board, and checks that nothing is left.
     """
 
     console: ClassVar[str] = "ns"
@@ -52,11 +52,11 @@ class BoardConformance:
     # --- what a kind's author gives
 
     def make_board(self, folder: Path) -> Board:
-        """A board of always the same target, not acquired yet; its run and state folders lie inside of `folder`."""
+        """Make a board, always of the same target, not acquired yet; its run and state folders are inside `folder`."""
         raise NotImplementedError("make_board gives the board under test")
 
     def make_build(self, folder: Path) -> Build:
-        """A build whose firmware prints `ready` on `console` at each start; `folder` is there for files."""
+        """Make a build whose firmware prints `ready` on `console` at each start; `folder` may be used for files."""
         raise NotImplementedError("make_build gives the build that is flashed")
 
     def wait_ready(self, board: Board, since: Mark) -> None:
@@ -64,7 +64,7 @@ class BoardConformance:
         board.console(self.console).wait_for(self.ready, timeout=self.boot_timeout, since=since)
 
     def kill_transport(self, board: Board) -> bool:  # noqa: ARG002 - for whoever can
-        """Make the board's transport or emulator die; False where a test cannot."""
+        """Make the board's transport or emulator die. Returns False if a test cannot do this."""
         return False
 
     def is_of_the_test(self, command: str) -> bool:  # noqa: ARG002 - for whoever has such processes
@@ -74,7 +74,7 @@ class BoardConformance:
     # --- helpers
 
     def _left(self, before: frozenset[int]) -> list[str]:
-        """Command lines of processes that run now and did not before."""
+        """Command lines of processes that run now and did not run before."""
         commands = (command_line(pid) for pid in children() - before)
         return [command for command in commands if command and not self.is_of_the_test(command)]
 
@@ -98,14 +98,14 @@ class BoardConformance:
         require("the board's target is of that model", isinstance(board.target, model), type(board.target))
 
     def test_making_a_board_touches_nothing(self, tmp_path: Path) -> None:
-        """A board that was only made can be released, twice; it says what it is."""
+        """A board that was only made can be released, twice; it has a name and a description."""
         board = self.make_board(tmp_path)
         require("`name` is the target's", board.name.startswith(board.target.name), board.name)
         board.release()
         board.release()
 
     def test_use_before_acquire_is_a_bug_of_the_caller(self, tmp_path: Path) -> None:
-        """`flash` and `reset` before `acquire` raise an error of the harness's."""
+        """`flash` and `reset` before `acquire` raise an error of the harness."""
         board = self.make_board(tmp_path)
         build = self.make_build(tmp_path)
         try:
@@ -117,7 +117,7 @@ class BoardConformance:
             board.release()
 
     def test_flash_starts_the_build(self, tmp_path: Path) -> None:
-        """After `flash` the build runs, and its consoles are open and keep every byte."""
+        """After `flash` the build runs, and the consoles are open and keep every byte."""
         with self.make_board(tmp_path) as board:
             self._flashed(board, tmp_path)
             consoles = board.consoles
@@ -134,7 +134,7 @@ class BoardConformance:
             board.check_alive()
 
     def test_an_unknown_console_is_named(self, tmp_path: Path) -> None:
-        """A name that the target does not have is a mistake of whoever wrote it, in a test or in a file."""
+        """A console name that the target does not have is a configuration error."""
         with self.make_board(tmp_path) as board, our_error("an unknown console", ConfigError):
             board.console("no-such-console")
 
@@ -152,7 +152,7 @@ class BoardConformance:
             pass  # it can be acquired again
 
     def test_release_comes_also_after_an_error(self, tmp_path: Path) -> None:
-        """A session that ends with an error gives the board back."""
+        """A session that ends with an error releases the board."""
         try:
             with self.make_board(tmp_path):
                 raise KeyboardInterrupt  # noqa: TRY301 - what a user does
@@ -190,7 +190,7 @@ class BoardConformance:
                         board.reset(kind)
 
     def test_power_off_silences_and_power_on_starts(self, tmp_path: Path) -> None:
-        """Without power nothing answers; with power again the firmware starts. Or there is no power control."""
+        """Without power nothing answers; with power again the firmware starts. A board may have no power control."""
         with self.make_board(tmp_path) as board:
             self._flashed(board, tmp_path)
             try:
@@ -203,7 +203,7 @@ class BoardConformance:
             self.wait_ready(board, mark)
 
     def test_a_build_that_cannot_be_read_is_refused(self, tmp_path: Path) -> None:
-        """A flash that fails is an error of the harness's: never a start of the old image."""
+        """A failed flash raises an error of the harness; the old image must not start."""
         build = self.make_build(tmp_path)
         if not self.flashes or not build.images:
             not_applicable("this kind flashes nothing")
@@ -217,7 +217,7 @@ class BoardConformance:
             require("the old image does not start after a failed flash", self.ready not in heard, heard)
 
     def test_what_it_cannot_do_is_an_infrastructure_error(self, tmp_path: Path) -> None:
-        """Methods that no word of `capabilities` stands for raise infrastructure errors; words are known ones."""
+        """Methods that `capabilities` does not declare raise infrastructure errors; all its words are known."""
         from tfm_harness.bench.capabilities import is_known_word
 
         with self.make_board(tmp_path) as board:
@@ -237,7 +237,7 @@ class BoardConformance:
                         call()
 
     def test_memory_can_be_read_where_it_says_so(self, tmp_path: Path) -> None:
-        """`read_memory` gives as many bytes as asked for."""
+        """`read_memory` returns the requested number of bytes."""
         with self.make_board(tmp_path) as board:
             if self.memory is None or "memory-dump" not in board.capabilities:
                 not_applicable("no memory to read is named")
@@ -247,7 +247,7 @@ class BoardConformance:
             require("it gives as many bytes as asked for", isinstance(found, bytes) and len(found) == size, len(found))
 
     def test_a_factory_reset_starts_again(self, tmp_path: Path) -> None:
-        """`erase`, with the power off, and the firmware starts all the same."""
+        """After `erase` with the power off, the firmware starts again."""
         with self.make_board(tmp_path) as board:
             if "factory-reset" not in board.capabilities:
                 not_applicable("this kind has no factory reset")
@@ -292,7 +292,7 @@ class BoardConformance:
                 set(resources)) == len(resources), resources)  # fmt: skip
 
     def test_a_stimulus_rests(self, tmp_path: Path) -> None:
-        """What plays the sensors can be put to rest, and tells what a device reads then."""
+        """The stimulus can be set to rest, and knows the sample that a device reads then."""
         with self.make_board(tmp_path) as board:
             self._flashed(board, tmp_path)
             stimulus = board.stimulus()

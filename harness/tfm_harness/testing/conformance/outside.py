@@ -1,4 +1,4 @@
-"""What the conformance suite sees from outside of a board: processes, a second holder, what a console says."""
+"""The conformance suite's view of a board from outside: processes, a second holder, a console's output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ with case.make_board(folder) as board:
 
 
 def children() -> frozenset[int]:
-    """This process's, but for the watcher that the harness keeps for the whole session (`orphans`)."""
+    """This process's running descendants, except the watcher of the whole session (`tfm_harness.orphans`)."""
     running = still_running(frozenset(descendants(os.getpid())))
     return frozenset(pid for pid in running if "groups=" not in command_line(pid))
 
@@ -45,7 +45,7 @@ def command_line(pid: int) -> str:
 
 
 def still_running(pids: frozenset[int]) -> frozenset[int]:
-    """Those that run; a process that ended and was not waited for does not."""
+    """Those of these processes that run; a process that ended and was not waited for does not count."""
     alive = set()
     for pid in pids:
         try:
@@ -58,7 +58,7 @@ def still_running(pids: frozenset[int]) -> frozenset[int]:
 
 
 def heard_on(board: Board, name: str, since: Mark) -> bytes:
-    """What came on a console within a second, also when it is closed."""
+    """The bytes that came on a console within a second, also if it is closed."""
     try:
         console = board.console(name)
         wait_until(lambda: console.received > since.offset + 64, 1.0, 0.05)

@@ -1,4 +1,4 @@
-"""What the harness relies on in a protocol client: the contract of `PseudoDriver`."""
+"""The contract of a protocol client: what the harness relies on in a `PseudoDriver`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MANY = 100
 
 
 class _Chatter(MemoryConsole):
-    """A device that prints without an end: each look at the console finds something new."""
+    """A device that prints without end: every read of the console gives new bytes."""
 
     noise = b"chatter chatter\r\n"
 
@@ -34,13 +34,13 @@ class _Chatter(MemoryConsole):
 
 
 class ProtocolConformance:
-    """Derive from it and give `make_client` and `make_device`.
+    """Derive a test class from this one and define `make_client` and `make_device`.
 
     Attributes:
-        log_line: a line as the firmware's log prints it between answers; None where nothing may stand there.
+        log_line: a line as the firmware's log prints it between answers; None if no log line may come there.
         answer_timeout: seconds given to `make_client`'s client in tests of lost answers; a client may ask again a
             few times, so a test of a silent device takes some times as long.
-        slack: seconds that a wait may take beyond what was asked for: a loaded computer needs some.
+        slack: seconds by which a wait may exceed its time-out, because the computer may be loaded.
     """
 
     log_line: ClassVar[bytes | None] = None
@@ -50,15 +50,15 @@ class ProtocolConformance:
     # --- what a protocol's author gives
 
     def make_device(self) -> Callable[[bytes], bytes]:
-        """A simulated firmware: called with what it hears, gives what it answers. It has booted."""
+        """Make a simulated firmware that has booted: called with received bytes, it returns its answer."""
         raise NotImplementedError("make_device gives a simulated firmware")
 
     def make_client(self, console: MemoryConsole, *, timeout: float, watch: Callable[[], None]) -> PseudoDriver:
-        """The client under test on `console`."""
+        """Make the client under test on `console`."""
         raise NotImplementedError("make_client gives the client under test")
 
     def boot_text(self) -> bytes:
-        """What the firmware prints at its start; the console has it before the first request."""
+        """The text that the firmware prints at its start; the console has it before the first request."""
         return b""
 
     # --- helpers
@@ -74,7 +74,7 @@ class ProtocolConformance:
     def _silent(
         self, console_class: type[MemoryConsole] = MemoryConsole, watch: Callable[[], None] = lambda: None
     ) -> PseudoDriver:
-        """The client of a device that never says a word, not even at its start."""
+        """The client of a device that never prints anything, not even at its start."""
         wire = FaultyWire(self.make_device())
         wire.always = silence
         return self.make_client(console_class(wire), timeout=self.answer_timeout, watch=watch)
@@ -112,7 +112,7 @@ class ProtocolConformance:
         require("nothing is sent before the first request", not console.written, bytes(console.written))
 
     def test_wait_ready_gives_the_description(self) -> None:
-        """`wait_ready` and `describe` say who the firmware is, and say the same."""
+        """`wait_ready` and `describe` both return the firmware's description, and agree."""
         client, _, _ = self._open()
         first = client.wait_ready(timeout=self.slack)
         require("`wait_ready` gives a Description", isinstance(first, Description), first)
@@ -123,7 +123,7 @@ class ProtocolConformance:
         require("features in the description are text", all(isinstance(each, str) for each in again.features), again)
 
     def test_a_silent_device_is_infrastructure(self) -> None:
-        """Not one byte since the boot: the bench is suspect, kind ``silent``."""
+        """If not one byte came since the boot, the error is infrastructure, kind ``silent``."""
         client = self._silent()
         with within(self.slack, "`wait_ready` ends"), our_error(
             "a silent device is an infrastructure error", InfrastructureError, kinds=frozenset({"silent"})
@@ -131,27 +131,27 @@ class ProtocolConformance:
             client.wait_ready(timeout=3 * self.answer_timeout)
 
     def test_a_device_that_falls_silent_is_our_error(self) -> None:
-        """It answered and answers no more: an error of the harness's, in time."""
+        """A device that answered and then falls silent gives an error of the harness, in time."""
         client, wire, _ = self._ready()
         wire.always = silence
         with within(self.slack, "`describe` ends"), our_error("a lost answer is our error"):
             client.describe()
 
     def test_endless_text_renews_no_deadline(self) -> None:
-        """A device that prints without an end and never answers: the wait ends all the same."""
+        """A wait for a device that prints without end and never answers still ends."""
         client = self._silent(_Chatter)
         with within(self.slack, "`wait_ready` ends although text keeps coming"), our_error("endless text is our error"):
             client.wait_ready(timeout=3 * self.answer_timeout)
 
     def test_a_flood_is_our_error(self) -> None:
-        """Eight MiB in place of an answer: an error of the harness's, in time."""
+        """Eight MiB instead of an answer give an error of the harness, in time."""
         client, wire, _ = self._ready()
         wire.always = lambda _: b"\x00\xffA" * (8 << 20 >> 2)
         with within(3 * self.slack, "`describe` ends in a flood"), our_error("a flood is our error"):
             client.describe()
 
     def test_damaged_answers_raise_only_our_errors(self) -> None:
-        """Whatever happens to an answer on the wire: a description, or an error of the harness's."""
+        """Any damage to an answer gives a description or an error of the harness."""
         client, wire, _ = self._ready()
         wire.answers.clear()
         client.describe()
@@ -180,7 +180,7 @@ class ProtocolConformance:
                 require("`describe` gives a Description", isinstance(found, Description), found)
 
     def test_log_lines_between_answers_change_nothing(self) -> None:
-        """Text that the log prints between answers is no part of them."""
+        """Log text between answers is not part of them."""
         if self.log_line is None:
             not_applicable("log_line is None: nothing may stand between answers")
         line = self.log_line
@@ -192,7 +192,7 @@ class ProtocolConformance:
         require("many log lines change nothing", client.describe() == before)
 
     def test_a_dead_board_ends_the_wait(self) -> None:
-        """`watch` raises when the board is known to be dead: that error comes out, without waiting for the deadline."""
+        """An error that `watch` raises for a dead board ends the wait before its deadline."""
 
         def dead() -> None:
             raise InfrastructureError("the emulator has ended", kind="emulator-exit")
@@ -204,7 +204,7 @@ class ProtocolConformance:
             client.wait_ready(timeout=60)
 
     def test_a_closed_console_is_infrastructure(self) -> None:
-        """The port is gone: an infrastructure error, at once."""
+        """A closed port gives an infrastructure error at once."""
         client, _, console = self._ready()
         console.close()
         with within(self.slack, "a closed console ends the request"), our_error(
@@ -213,7 +213,7 @@ class ProtocolConformance:
             client.describe()
 
     def test_infer_gives_what_was_asked_for(self) -> None:
-        """A result carries its message, its nonce and its source; two requests have two nonces."""
+        """A result has its message, its nonce and its source; two requests have different nonces."""
         client = self._with(Feature.INFER)
         data = client.any_input()
         require("`any_input` gives bytes", isinstance(data, bytes) and bool(data), data)
@@ -238,7 +238,7 @@ class ProtocolConformance:
         )
 
     def test_an_undeclared_feature_is_refused_without_a_byte(self) -> None:
-        """What is not among `features` is a `ConfigError`, kind ``feature-missing``, before anything is sent."""
+        """A request beyond `features` raises `ConfigError`, kind ``feature-missing``, and sends nothing."""
         client, _, console = self._ready()
         calls: dict[Feature, Callable[[], object]] = {
             Feature.INFER: lambda: client.infer(source=Source.HOST, data=b"\0" * 4),
@@ -257,7 +257,7 @@ class ProtocolConformance:
             require(f"nothing is sent for `{feature}`, which is not offered", len(console.written) == before)
 
     def test_tokens_answer_their_challenge(self) -> None:
-        """A token is bytes, and holds the challenge that it was asked with (RFC 9783 s.4.1.1)."""
+        """A token is bytes, and contains the challenge of its request (RFC 9783 s.4.1.1)."""
         client = self._with(Feature.PSA_TOKEN)
         tokens = [client.attest(bytes([fill]) * 32) for fill in (1, 2)]
         require("a token is bytes", all(isinstance(each, bytes) and each for each in tokens), tokens)
@@ -265,7 +265,7 @@ class ProtocolConformance:
             require("a token holds the challenge that it was asked with", bytes([fill]) * 32 in token, token)
 
     def test_keys_and_requests_can_be_read(self) -> None:
-        """Every key named in `key_names` is one that `tfm_harness.verify` can read; so are signing requests."""
+        """`tfm_harness.verify` can read every key named in `key_names`, and every signing request."""
         from tfm_harness.verify import check_device_key, verify_csr
 
         client = self._with(Feature.PUBLIC_KEYS)
@@ -285,7 +285,7 @@ class ProtocolConformance:
         require("at least one key has a signing request", read > 0)
 
     def test_exchanges_are_kept_and_bounded(self) -> None:
-        """The last exchanges are there for reports, newest last; old ones are forgotten."""
+        """The last exchanges are kept for reports, newest last; old ones are dropped."""
         client, wire, _ = self._ready()
         client.describe()
         kept = client.exchanges

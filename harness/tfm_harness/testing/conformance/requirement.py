@@ -1,4 +1,4 @@
-"""How a conformance test says that a promise is broken."""
+"""How a conformance test reports that a promise is broken."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def require(promise: str, held: bool, seen: object = "") -> None:
     """Fail unless `held`.
 
     Args:
-        promise: what must be so, as a sentence.
-        held: whether it is.
+        promise: what must hold, as a sentence.
+        held: whether it holds.
         seen: what was there instead.
     """
     if not held:
@@ -31,7 +31,7 @@ def require(promise: str, held: bool, seen: object = "") -> None:
 
 
 def not_applicable(why: str) -> NoReturn:
-    """End the test: it says nothing about this board or protocol."""
+    """Skip the test: it does not apply to this board or protocol."""
     import pytest
 
     pytest.skip(why)
@@ -50,7 +50,7 @@ def promised_kinds() -> frozenset[str]:
 def our_error(
     promise: str, *classes: type[HarnessError], kinds: frozenset[str] | None = None
 ) -> Iterator[list[HarnessError]]:
-    """The block must raise one of `classes` (default: infrastructure or product); gives a list that gets the error.
+    """The block must raise one of `classes` (default: infrastructure or product). Gives a list that gets the error.
 
     Its kind must be promised, or have a dot: a package's own kinds begin with its name.
     """
@@ -83,7 +83,7 @@ def our_error(
 
 @contextlib.contextmanager
 def within(seconds: float, what: str) -> Iterator[None]:
-    """The block must end within `seconds`, however it ends. It is not stopped: a test runner's timeout does that."""
+    """The block must end within `seconds`, however it ends. Only the test runner's time-out stops it."""
     began = time.monotonic()
     try:
         yield

@@ -1,10 +1,10 @@
-"""A program with the Corstone-300 FVP's name, command line and terminals that boots the images on QEMU.
+"""A simulator with the Corstone-300 FVP's name, command line and terminals, which boots the images on QEMU.
 
 It behaves as the FVP is documented to: unknown parameters are refused, terminals announce
 their TCP ports (a busy port is skipped), speak telnet unless told to be raw, a terminal that nobody reads
 stalls its UART, ``--simlimit`` and ``--timelimit`` end the simulation, ``--stat`` prints statistics; with ``-I``
 and without ``-R`` it waits for a debugger.
-Simulated time is host time here, and there is no Ethos-U and no VSI.
+Its simulated time is host time, and it has no Ethos-U and no VSI.
 
 Run as ``python -m tfm_harness.testing.simulators.fvp``, or through `install`, which writes a launcher
 of the FVP's name into a folder.
@@ -34,11 +34,11 @@ __all__ = ["NAME", "install", "main"]
 
 NAME = "FVP_Corstone_SSE-300_Ethos-U55"
 BANNER = "Fast Models [11.22.39 (simulator on QEMU)]\n"
-# FVPs announce in this order, seen in published logs; it is not the order of the numbers.
+# FVPs announce terminals in this order, as published logs show; it is not the order of the numbers.
 _ANNOUNCE_ORDER = (0, 2, 5, 1)
 _TELNET_HELLO = bytes((255, 251, 1, 255, 251, 3))  # will echo, will suppress go-ahead
-_IDLE = 0.02  # seconds without traffic after which QEMU is poked
-_STALL = 64 * 1024  # bytes kept for a terminal nobody reads before its UART stalls
+_IDLE = 0.02  # seconds without traffic after which QEMU gets a monitor command
+_STALL = 64 * 1024  # bytes kept for a terminal that nobody reads, before its UART stalls
 
 
 def _defaults() -> dict[str, str]:
@@ -127,7 +127,7 @@ def listen(port: int) -> socket.socket:
 
 
 class _Terminal:
-    """One UART: QEMU's end, the listening port, at most one client."""
+    """One UART: QEMU's end, the listening port and at most one client."""
 
     def __init__(self, number: int, parameters: dict[str, str]) -> None:
         self.number = number
@@ -182,7 +182,7 @@ class _Model:
                 what, terminal = key.data
                 getattr(self, f"_{what}")(terminal)
             if not ready:
-                # QEMU 7.2 forgets to look at a UART's input again, and stalls its first output, until it is spoken to.
+                # QEMU 7.2 may not read a UART's input again, and holds its first output, until a monitor command.
                 self.monitor.give("query-status")
             if deadline is not None and time.monotonic() >= deadline:
                 self.stop = "limit"
@@ -205,7 +205,7 @@ class _Model:
         self._flush(terminal)
 
     def _iris(self, _terminal: None) -> None:
-        """One request a connection: ``reset`` or ``reset partial``."""
+        """Serve one request for each connection: ``reset`` or ``reset partial``."""
         if self.iris is None:
             return
         client, _ = self.iris.accept()
@@ -261,7 +261,7 @@ class _Model:
             self._hang_up(terminal)
             return
         if terminal.telnet is not None:
-            data = terminal.telnet.feed(data)  # its replies need no answer: what was offered is what is agreed to
+            data = terminal.telnet.feed(data)  # its replies need no answer: it accepts the offer
         terminal.uart.sendall(data)
         self._flush(terminal)
 
@@ -319,7 +319,7 @@ def _qemu(options: argparse.Namespace, terminals: list[_Terminal]) -> list[str]:
 
 
 class _Monitor:
-    """QEMU's monitor, over an inherited socket pair: nothing is on disk, so nothing is left there."""
+    """QEMU's monitor over an inherited socket pair, so that nothing is on disk."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -328,7 +328,7 @@ class _Monitor:
         self.give("qmp_capabilities")
 
     def give(self, *commands: str) -> None:
-        """Give commands and skip their answers; an emulator that has gone is noticed elsewhere."""
+        """Send commands and skip their answers. Other code notices if the emulator has gone."""
         with contextlib.suppress(OSError):
             for command in commands:
                 self._stream.write(b'{"execute":"%s"}\n' % command.encode())
@@ -362,7 +362,7 @@ def main(arguments: list[str] | None = None) -> int:
     lines = [t.announce() for n in _ANNOUNCE_ORDER for t in terminals if t.number == n and not t.quiet]
     if iris is not None and options.print_port_number:
         lines.append(f"Iris server started listening to port {iris.getsockname()[1]}\n")
-    for line in lines:  # a reader may see half a line: it does here
+    for line in lines:  # a reader may see half a line, as it does with this write
         for part in (line[:-3], line[-3:]):
             sys.stdout.write(part)
             sys.stdout.flush()

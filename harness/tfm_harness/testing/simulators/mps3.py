@@ -1,9 +1,9 @@
-"""An MPS3 board without an MPS3: a folder as its card, ptys as its four serial ports, QEMU as its FPGA.
+"""A simulated MPS3 board: a folder is its card, ptys are its four serial ports, QEMU is its FPGA.
 
-The MCC is played as its documentation and published logs show it: prompt ``Cmd>``, ``reboot``,
-``reset``, ``usb_on``; at a reboot it reads ``images.txt`` from the card, loads what that names and
-says so. ``reboot.txt`` reboots, too. The card must be one that the MCC's own rules accept
-(8.3 names, addresses inside its windows), else it reports an error as the board would.
+The MCC behaves as in its documentation and published logs: prompt ``Cmd>``, ``reboot``, ``reset``, ``usb_on``. At a
+reboot it reads ``images.txt`` from the card, loads the images named there and prints this. ``reboot.txt`` makes it
+reboot, too. The card must follow the MCC's rules (8.3 names, addresses inside its windows); otherwise the simulator
+reports an error as the board does.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class StandInMps3:
         card: the folder made by `make_card`.
         links: a folder in which the ports appear under stable names ``if00`` .. ``if03``.
         sensors: whether the I2C sensors are fitted.
-        entropy_at: where the board's random numbers appear, drawn anew whenever the FPGA starts.
-        flash: whether its DDR stands for memory that keeps its content.
+        entropy_at: where the board's random numbers appear; new ones are drawn whenever the FPGA starts.
+        flash: whether its DDR acts as memory that keeps its content.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class StandInMps3:
         self._selector.close()
 
     def set_power(self, *, on: bool) -> None:
-        """The power switch; returns when it has been thrown."""
+        """Set the power switch; returns when it is set."""
         done = threading.Event()
 
         def throw() -> None:
@@ -183,7 +183,7 @@ class StandInMps3:
         self._say("Cmd> ")
 
     def _reset_fpga(self) -> None:
-        """The prompt comes when the CPU has been reset."""
+        """Reset the CPU, and wait for it: the prompt must come after the reset."""
         seen, end = self._poke("stop", "system_reset", "cont"), time.monotonic() + _RESET
         while self._monitor is not None and b'"RESET"' not in seen and time.monotonic() < end:
             if select.select([self._monitor], [], [], 0.1)[0]:
@@ -284,7 +284,7 @@ class StandInMps3:
                 self._uarts[port - 1].sendall(data)
 
     def _poke(self, *commands: str) -> bytes:
-        """Monitor commands; gives what the monitor has said by then."""
+        """Send monitor commands. Returns the monitor's output so far."""
         said = b""
         if self._monitor is None:
             return said

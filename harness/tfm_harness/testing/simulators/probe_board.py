@@ -1,6 +1,6 @@
-"""A board with a debug probe that is QEMU: idle until something is flashed into its memory.
+"""A board with a debug probe, simulated by QEMU: it is idle until something is flashed into its memory.
 
-Real pyOCD code drives it through `tfm_harness.testing.simulators.pyocd_qemu`; the consoles are behind a serial server.
+Real pyOCD code drives it through `tfm_harness.testing.simulators.pyocd_qemu`; its consoles are behind a serial server.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StandInProbeBoard:
 
     @property
     def environment(self) -> tuple[str, str]:
-        """The variable that tells the simulator probe of this board."""
+        """The environment variable that names this board to the simulated probe."""
         return ENVIRONMENT, f"{self.uid}={self.folder}"
 
     def __enter__(self) -> Self:
@@ -82,7 +82,7 @@ class StandInProbeBoard:
         if not wait_until((self.folder / "gdb").exists, 20.0) or self._child.poll() is not None:
             self.power_off()
             raise RuntimeError(f"QEMU did not start: {(self.folder / 'qemu.log').read_text()}")
-        # Written as a debugger would: what QEMU loads itself, it would load again at each reset.
+        # Written as by a debugger: QEMU would load its own images again at each reset.
         remote = GdbRemote(str(self.folder / "gdb"))
         remote.write_memory(_ITCM, _IDLE)
         remote.write_register(13, int.from_bytes(_IDLE[:4], "little"))
@@ -92,7 +92,7 @@ class StandInProbeBoard:
         self._waker = UartWaker(self.folder / "wake")
 
     def power_off(self) -> None:
-        """End it; memory is lost. Safe to call twice."""
+        """End QEMU; memory is lost. Safe to call twice."""
         if self._child is not None:
             self._child.kill()
             self._child = None

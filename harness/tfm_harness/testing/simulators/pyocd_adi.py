@@ -1,15 +1,15 @@
-"""A pyOCD debug probe on a made-up part, at the level of the debug port's and the access port's registers.
+"""A pyOCD debug probe on a simulated part, at the level of the debug port's and the access port's registers.
 
-pyOCD's own code finds the access port, its ROM table and the core, and reads memory through them; nothing is done for
-it past the registers. Registered by the tests only, in the entry-point group ``pyocd.probe``. The environment variable
+pyOCD's own code finds the access port, its ROM table and the core, and reads memory through them; the simulator has
+only these registers. Registered by the tests only, in the entry-point group ``pyocd.probe``. The environment variable
 ``TFM_HARNESS_ADI_PROBES`` names the probes that are there (``ID=PART`` entries, separated by ``:``); `PARTS` has the
 parts.
 
 Sources: Arm ADIv5.2 (IHI 0031) and ADIv6.0 (IHI 0074): DP and MEM-AP registers, sticky errors; Armv8-M (DDI 0553):
-DAUTHSTATUS, DHCSR, and what a debugger may access: a secure request of a debugger is made as a non-secure one where
-secure debug is not allowed. What then keeps it out answers with an error (SAU, IDAU, a memory protection controller
-with CFG_SEC_RESP 1) or with zeros (such a controller after reset, CoreLink SIE-200; the nRF53's SPU). No real part has
-been compared with it.
+DAUTHSTATUS, DHCSR, and what a debugger may access: where secure debug is not allowed, a debugger's secure request is
+made as a non-secure one. The protection then answers with an error (SAU, IDAU, a memory protection controller with
+CFG_SEC_RESP 1) or with zeros (such a controller after reset, CoreLink SIE-200; the nRF53's SPU). It has not been
+compared with a real part.
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ class Part:
     Attributes:
         adi: version of the debug interface: 5 or 6.
         dbgen, niden, spiden, spniden: the authentication signals that the part's lifecycle has set.
-        answers_zero: secure memory reads as zero where it is not allowed; else such a read is an error.
-        dauthstatus, s_sde: what the registers say; None: what follows from the signals. A part's mistake.
-        leaks: secure addresses that any debugger can read, by mistake.
-        stops_after: transfers after which the cable falls off; None: never.
+        answers_zero: if True, a forbidden read of secure memory gives zero; otherwise it is an error.
+        dauthstatus, s_sde: wrong values of the registers, as a part's mistake; None: the values that follow from the
+            signals.
+        leaks: secure addresses that any debugger can read, as a part's mistake.
+        stops_after: transfers after which the cable disconnects; None: never.
     """
 
     adi: int = 5
@@ -96,7 +97,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "says-open": Part(dauthstatus=0xFF, s_sde=True),
     "cable": Part(stops_after=60),
 }
-"""Parts by name: right ones, and such with a mistake each."""
+"""Parts by name: right ones, and parts with one mistake each."""
 
 
 _SYSTEM: Final[Mapping[int, int]] = {
@@ -114,7 +115,7 @@ _DEBUG_BUS: Final[Mapping[int, int]] = {
 
 
 class AdiProbe(SimulatedProbe):
-    """A probe that moves one register at a time, as the wire does; pyOCD selects access ports and banks itself."""
+    """A probe that transfers one register at a time, as the wire does; pyOCD selects access ports and banks itself."""
 
     def __init__(self, uid: str, part: Part) -> None:
         super().__init__(uid)
@@ -135,15 +136,15 @@ class AdiProbe(SimulatedProbe):
     capabilities = property(lambda _: frozenset({DebugProbe.Capability.BANKED_DP_REGISTERS}))
 
     def open(self) -> None:
-        """Always there."""
+        """Do nothing: the probe is always there."""
         self._open = True
 
     def close(self) -> None:
-        """Given back."""
+        """Do nothing."""
         self._open = False
 
     def reset(self) -> None:
-        """No reset is asked for where only the debug port is looked at."""
+        """Do nothing: reading the debug port needs no reset."""
         raise exceptions.ProbeError("this part must not be reset")
 
     def assert_reset(self, asserted: bool) -> None:
@@ -195,7 +196,7 @@ class AdiProbe(SimulatedProbe):
     # access port
 
     def _register(self, addr: int) -> int | None:
-        """Which register of the access port is meant; None: none."""
+        """The access port's register at this address; None if there is none."""
         if self._status & _STICKYERR or not self._status & _POWERED:
             raise self._fault()
         if self.part.adi == 5:
@@ -204,7 +205,7 @@ class AdiProbe(SimulatedProbe):
         return at - _AP - _AP_REGISTERS if _AP + _AP_REGISTERS <= at < _AP + 0xE00 else None
 
     def read_ap(self, addr: int, now: bool = True) -> Any:
-        """Registers of the memory access port; on a DPv3 also what else stands on the debug bus."""
+        """Read registers of the memory access port; on a DPv3 also other components on the debug bus."""
         self._transfer()
         register = self._register(addr)
         if register is None:
@@ -227,7 +228,7 @@ class AdiProbe(SimulatedProbe):
             self._write(data)
 
     def get_memory_interface_for_ap(self, ap_address: Any) -> None:
-        """None: pyOCD goes through the registers."""
+        """Return None, so that pyOCD uses the registers."""
 
     @property
     def _status_word(self) -> int:

@@ -1,6 +1,6 @@
-"""What the simulated pyOCD probes have in common: who they are, their one wire protocol, a component's identification.
+"""Common parts of the simulated pyOCD probes: their ids, their one wire protocol, a component's identification.
 
-A probe's id stands in an environment variable with what it is made of: ``ID=WHAT`` entries, separated by ``:``.
+An environment variable lists the probes: ``ID=WHAT`` entries, separated by ``:``. WHAT describes the simulated part.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def identification(base: int, component_class: int, part: int, archid: int = 0) 
 
 
 class SimulatedProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
-    """A probe without a wire; its kinds say which ones are there, and how their registers behave."""
+    """A probe without a wire; derived classes say which probes exist, and how their registers behave."""
 
     def __init__(self, uid: str) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class SimulatedProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
 
     @classmethod
     def get_probe_with_id(cls, unique_id: str, is_explicit: bool = False) -> Self | None:
-        """The probe of exactly that id."""
+        """The probe with exactly that id."""
         probes: list[Self] = cls.get_all_connected_probes(None, is_explicit)
         return next((probe for probe in probes if probe.unique_id == unique_id), None)
 
@@ -59,23 +59,23 @@ class SimulatedProbe(DebugProbe):  # type: ignore[misc]  # pyOCD is not typed
     wire_protocol = property(lambda self: self._protocol)
 
     def connect(self, protocol: Any = None) -> None:
-        """There is only one wire protocol."""
+        """Connect; there is only one wire protocol."""
         del protocol
         self._protocol = DebugProbe.Protocol.SWD
 
     def disconnect(self) -> None:
-        """End of the wire protocol."""
+        """End the wire protocol."""
         self._protocol = None
 
     def set_clock(self, frequency: float) -> None:
-        """No wire, no clock."""
+        """Do nothing: there is no wire."""
 
     def read_ap_multiple(self, addr: int, count: int = 1, now: bool = True) -> Any:
-        """Repeated reads of one register."""
+        """Read one register repeatedly."""
         values = [self.read_ap(addr) for _ in range(count)]
         return values if now else lambda: values
 
     def write_ap_multiple(self, addr: int, values: Sequence[int]) -> None:
-        """Repeated writes of one register."""
+        """Write one register repeatedly."""
         for value in values:
             self.write_ap(addr, value)

@@ -38,7 +38,7 @@ _AIRCR, _DAUTHSTATUS = 0xD0C, 0xFB8
 _DBGKEY = 0xA05F
 _S_REGRDY, _S_HALT, _S_SDE, _S_RESET = 1 << 16, 1 << 17, 1 << 20, 1 << 25
 _VC_CORERESET = 1
-_SP_ALIASES = (17, 18)  # MSP, PSP: the gdbstub gives the stack pointer in use
+_SP_ALIASES = (17, 18)  # MSP, PSP: the gdbstub returns the stack pointer in use
 
 
 _STATIC = {
@@ -50,7 +50,7 @@ _STATIC = {
 
 
 def _system_reset(path: Path) -> None:
-    """Returns when the machine has been reset: QEMU answers the command before that."""
+    """Reset the machine, and wait for it: QEMU answers the command before the reset."""
     with socket.socket(socket.AF_UNIX) as control:
         control.settimeout(10)
         control.connect(str(path))
@@ -60,7 +60,7 @@ def _system_reset(path: Path) -> None:
             stream.write(json.dumps({"execute": name}).encode() + b"\n")
             stream.flush()
             seen: set[str] = set()
-            while not awaited <= seen:  # answer and event come in either order
+            while not awaited <= seen:  # the answer and the event may come in either order
                 answer = json.loads(stream.readline())
                 if "error" in answer:
                     raise exceptions.ProbeError(f"QEMU refused {name}: {answer['error']}")
@@ -68,7 +68,7 @@ def _system_reset(path: Path) -> None:
 
 
 class QemuMemory(MemoryInterface):  # type: ignore[misc]  # pyOCD is not typed
-    """The AP's memory, a bulk path past AP register accesses."""
+    """The access port's memory, accessed in bulk without its registers."""
 
     def __init__(self, probe: QemuProbe) -> None:
         self._probe = probe
@@ -102,7 +102,7 @@ class QemuMemory(MemoryInterface):  # type: ignore[misc]  # pyOCD is not typed
 
 @dataclass(frozen=True, slots=True)
 class _Debug:
-    """What this board's debug port says, and whether secure memory can be read. QEMU itself hides nothing."""
+    """The debug port's registers, and whether secure memory can be read. QEMU itself hides nothing."""
 
     dauthstatus: int = 0xFF
     s_sde: bool = True
@@ -117,7 +117,7 @@ DEBUG_PORTS: Mapping[str, _Debug] = {
     "says-closed-sde": _Debug(0xAF, reads_secure=False),
     "says-open-refuses": _Debug(0xFF, s_sde=False, reads_secure=False),
 }
-"""Debug ports by name: right ones (``open``, ``closed``) and wrong ones; `DEBUG_PORT` names one (default: open)."""
+"""Debug ports by name: right ones (``open``, ``closed``) and wrong ones. `DEBUG_PORT` selects one (default: open)."""
 
 
 def _debug() -> _Debug:
@@ -141,7 +141,7 @@ class QemuProbe(SimulatedProbe):
 
     @classmethod
     def get_all_connected_probes(cls, unique_id: str | None = None, is_explicit: bool = False) -> list[QemuProbe]:
-        """Every probe that the environment names and whose board is up."""
+        """Every probe that the environment names and whose board has power."""
         del unique_id, is_explicit
         folders = {uid: Path(folder) for uid, folder in configured(ENVIRONMENT).items()}
         return [cls(uid, folder) for uid, folder in folders.items() if (folder / "gdb").exists()]
@@ -165,14 +165,14 @@ class QemuProbe(SimulatedProbe):
         return self._remote
 
     def open(self) -> None:
-        """Take the gdbstub."""
+        """Connect to the gdbstub."""
         try:
             self._remote = GdbRemote(str(self._folder / "gdb"))
         except GdbRemoteError as error:
             raise exceptions.ProbeDisconnected(str(error)) from error
 
     def close(self) -> None:
-        """Give the gdbstub back."""
+        """Disconnect from the gdbstub."""
         if self._remote is not None:
             self._remote.close()
             self._remote = None
@@ -180,11 +180,11 @@ class QemuProbe(SimulatedProbe):
     # reset
 
     def reset(self) -> None:
-        """The reset line, pulsed."""
+        """Pulse the reset line."""
         self._system_reset()
 
     def assert_reset(self, asserted: bool) -> None:
-        """The reset line: the reset happens when it is released."""
+        """Hold or release the reset line; the reset happens when it is released."""
         released = self._reset_asserted and not asserted
         self._reset_asserted = asserted
         if released:
@@ -196,7 +196,7 @@ class QemuProbe(SimulatedProbe):
 
     def _system_reset(self) -> None:
         remote = self.remote
-        # Stopped first, so that a core that must stop at its reset vector cannot run away.
+        # Stopped first, so that a core that must stop at its reset vector does not run on.
         remote.halt()
         _system_reset(self._folder / "qmp")
         remote.synchronise()
@@ -249,7 +249,7 @@ class QemuProbe(SimulatedProbe):
         """Bulk memory for AP 0."""
         return QemuMemory(self) if ap_address.nominal_address == 0 else None
 
-    # memory: the debug registers are played, all else is the emulator's
+    # memory: the debug registers are simulated, everything else is the emulator's
 
     def read_bytes(self, address: int, length: int) -> bytes:
         """Memory or debug registers."""
@@ -270,7 +270,7 @@ class QemuProbe(SimulatedProbe):
             self._stopped(lambda: self.remote.write_memory(address, data), address, len(data))
 
     def _stopped(self, action: Callable[[], Any], address: int, length: int) -> Any:
-        """Memory of a running core can be read by a real AP; the gdbstub must stop it for that moment."""
+        """Run `action` while the core is stopped: a real AP reads memory of a running core, but the gdbstub cannot."""
         remote = self.remote
         remote.poll()
         running = not remote.halted

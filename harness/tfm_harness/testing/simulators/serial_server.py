@@ -13,12 +13,12 @@ _PATIENCE = 1.0  # seconds for a client that does not read
 
 
 class SerialServer:
-    """Carries bytes between TCP clients and a UART, as a serial server does: it notices when a client has gone.
+    """Carries bytes between TCP clients and a UART like a serial server: it notices when a client has gone.
 
-    QEMU's own TCP character device does not while its UART takes no input (a halted core, a receiver that is off):
-    it keeps the connection of a client that was killed, and the clients after that one are never served.
-    What the board says while nobody is connected is lost. So is what does not fit into the way to the board: a line
-    has no flow control. A second client waits until the first has gone.
+    QEMU's own TCP character device does not notice it while its UART takes no input (a halted core, a receiver that is
+    off): it keeps the connection of a killed client, and never serves the next clients. Output of the board is lost
+    while nobody is connected. Input that does not fit into the buffer to the board is lost, too: a line has no flow
+    control. A second client waits until the first has gone.
 
     Args:
         port: the TCP port of 127.0.0.1; 0 takes a free one.
@@ -38,7 +38,7 @@ class SerialServer:
         self._thread = threading.Thread(target=self._serve, name="simulator-serial-server", daemon=True)
 
     def start(self) -> None:
-        """Serve; the emulator has its end by now."""
+        """Serve. The emulator must have its end by now."""
         self.uart.close()
         self._board.setblocking(False)
         for one in (self._board, self._listener, self._wake):
@@ -46,7 +46,7 @@ class SerialServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Hang up and listen no more. Safe to call twice, and before `start`."""
+        """Disconnect and stop listening. Safe to call twice, and before `start`."""
         self._stopper.close()
         if self._thread.is_alive():
             self._thread.join()
@@ -74,11 +74,11 @@ class SerialServer:
         data = b""
         with contextlib.suppress(OSError):
             data = self._board.recv(65536)
-        if not data:  # the emulator has ended: nothing is heard from it any more
+        if not data:  # the emulator has ended: no more output comes
             self._selector.unregister(self._board)
             return
         if self._client is not None:
-            with contextlib.suppress(OSError):  # it has gone (the next read tells), or it does not read
+            with contextlib.suppress(OSError):  # the client has gone (the next read notices), or it does not read
                 self._client.sendall(data)
 
     def _from_client(self, client: socket.socket) -> None:

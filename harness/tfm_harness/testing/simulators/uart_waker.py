@@ -1,4 +1,4 @@
-"""Keeps the UARTs of a QEMU awake that stands in for a board."""
+"""Keeps the UARTs of a QEMU awake that simulates a board."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PERIOD = 0.02  # seconds between questions
 
 
 class UartWaker:
-    """A thread that asks QEMU for its status all the time.
+    """A thread that asks QEMU for its status repeatedly.
 
-    QEMU 7.2 forgets to look at a UART's input again until it is spoken to.
+    QEMU 7.2 may not read a UART's input again until its monitor gets a command.
 
     Args:
         monitor: a QMP socket of its own.
@@ -47,6 +47,6 @@ class UartWaker:
                 self._stop.wait(_PERIOD)
 
     def stop(self) -> None:
-        """End the thread; QEMU was ended before, so that no answer is waited for."""
+        """End the thread. QEMU must have ended before, so that the thread waits for no answer."""
         self._stop.set()
         self._thread.join()

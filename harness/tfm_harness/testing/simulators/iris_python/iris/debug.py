@@ -1,4 +1,4 @@
-"""The two calls of Iris that the harness makes, spoken to the FVP simulator."""
+"""The two calls of Iris that the harness makes, for the FVP simulator."""
 
 from __future__ import annotations
 
