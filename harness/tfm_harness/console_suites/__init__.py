@@ -1,12 +1,12 @@
-"""Console test suites: a suite's printed output becomes cases with their own outcome.
+"""Console test suites: turns a suite's printed output into cases with their own outcomes.
 
-TF-M's regression tests, psa-arch-tests and Zephyr's ztest print what they do on a UART. The
-machines here read such a stream, live or from a saved transcript, and judge it: what began, what
-ended, what the suite itself counted. They are pure: bytes in, a `Judgement` out.
+TF-M's regression tests, psa-arch-tests and Zephyr's ztest print their progress on a UART. The state machines here read
+such a stream, live or from a saved transcript. They judge which cases began and ended, and the suite's own counts. They
+are pure: bytes in, a `Judgement` out.
 
 A run passes only when everything that was announced ran to its end and passed, the suite's own
-summary agrees with what was seen, and the end marker came. Whatever is missing makes the run
-*incomplete*, whatever failed or contradicts itself makes it *failed*.
+summary agrees with what was seen, and the end marker came. A missing part makes the run *incomplete*; a failure or a
+contradiction makes it *failed*.
 
 The names below are imported on first use, so that importing this package costs next to nothing.
 """

@@ -1,4 +1,4 @@
-"""What TF-M, MCUboot and Zephyr print when a device starts, is refused or faults: shared by all suites."""
+"""Rules for the lines that TF-M, MCUboot and Zephyr print at a start, a refused image or a fault, for all suites."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ BOOT_RULES: tuple[Rule, ...] = (
     Rule.of(Step.BOOT, r"(?:\[(?:INF|NOT|NOTICE)\] ?|(?:NOTICE|INFO): +|[NI]: )?Booting (?P<version>TF-?M v?\d\S*).*"),
     Rule.of(Step.BOOT, r"\[Sec Thread\] Secure image initializing!"),
     Rule.of(Step.BOOT, r"TF-M isolation level is: .*"),
-    # Zephyr's banner; an application may name itself there.
+    # Zephyr's banner; an application may put its own name there.
     Rule.of(Step.BOOT, r"\*\*\* Booting (?P<version>.+?)(?: \*\*\*)?"),
     Rule.of(Step.BOOT, r"\*\*\* Using .+? \*\*\*"),  # a second line of the same banner; the first may be lost
     Rule.of(Step.BOOT_NONSECURE, r"Non-Secure system starting\.\.\."),
     Rule.of(Step.REFUSED, rf"{_ERROR}Image in the (?:primary|secondary) slot is not valid.*"),
     Rule.of(Step.REFUSED, rf"{_ERROR}Unable to find bootable image.*"),
     Rule.of(Step.REFUSED, rf"{_ERROR}No slot to load for image \d.*"),
-    # BL1 of TF-M; what refuses the second of two banks is said by the first line that refuses one.
+    # BL1 of TF-M. If it refuses both banks, the line for the first one already reports it.
     Rule.of(
         Step.REFUSED,
         rf"{_ERROR}(?:BL1_2|BL2) image (?:\w+ )?(?:failed to (?:validate|decrypt|copy)|binding verification failed).*",
@@ -47,7 +47,7 @@ _ZEPHYR = r"(?:E: |(?:\[[\d:.,]+\] )?<err> \w+: )?"
 FAULT_RULES: tuple[Rule, ...] = (
     Rule.of(Step.FAULT, r"(?:\[ERR\] ?)?FATAL ERROR: .*"),
     Rule.of(Step.FAULT, r"Oops.*"),
-    # Zephyr says it plainly, with minimal logging (E: ...) or through its log ([stamp] <err> os: ...).
+    # Zephyr prints it as plain text, with minimal logging (E: ...) or through its log ([stamp] <err> os: ...).
     Rule.of(Step.FAULT, rf"{_ZEPHYR}ASSERTION FAIL.*"),
     Rule.of(Step.FAULT, rf"{_ZEPHYR}\*{{5}} \w+ FAULT.*"),
     Rule.of(Step.FAULT, rf"{_ZEPHYR}>>> ZEPHYR FATAL ERROR.*"),

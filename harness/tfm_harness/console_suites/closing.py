@@ -1,4 +1,4 @@
-"""What is checked when a suite or a run is closed: do its words, its counts and its cases agree?"""
+"""Checks at the end of a suite or a run: its own statements, its counts and its cases must agree."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["count_problems", "disagreements", "kind_of", "run_problems", "suite_
 
 
 def suite_problems(suite: OpenSuite) -> list[Problem]:
-    """Compare what an ended suite says of itself with its cases."""
+    """Compare an ended suite's own statements with its cases."""
     failed, name, where = suite.count(Outcome.FAILED), suite.name, suite.end_line
     found: list[Problem] = []
     if not suite.cases:
@@ -21,7 +21,7 @@ def suite_problems(suite: OpenSuite) -> list[Problem]:
         if failed:
             found.append(Problem("suite-failed", f"suite {name!r} failed", where))
         else:
-            # With every case seen and none failed, it contradicts itself; else the failed one was not understood.
+            # If every case was seen and none failed, it is a contradiction; else the failed case was not understood.
             kind = "contradiction" if suite.cases and not suite.lost else "suite-failed"
             found.append(Problem(kind, f"suite {name!r} says it failed; no failed case was seen", where))
     elif suite.declared is Outcome.PASSED and failed:
@@ -31,7 +31,7 @@ def suite_problems(suite: OpenSuite) -> list[Problem]:
 
 
 def count_problems(suite: OpenSuite, counts: Mapping[str, int], where: int | None) -> list[Problem]:
-    """Compare numbers a suite prints about itself, before or behind its end, with its cases."""
+    """Compare numbers that a suite prints about itself, before or after its end, with its cases."""
     seen = {
         "passed": suite.count(Outcome.PASSED),
         "failed": suite.count(Outcome.FAILED),
@@ -52,8 +52,8 @@ _FAILURES = {"fail", "failed", "sim error"}
 def kind_of(differ: Sequence[tuple[str, int, int]]) -> str:
     """The kind of problem that such `disagreements` are.
 
-    Where the device counts more cases than were seen, in numbers that agree with each other, and no failure among
-    them, their output is lost or was never printed: nothing of it is proven, and nothing says that it failed.
+    If the device counts more cases than were seen, its numbers agree with each other and no failure is among them, then
+    the output of these cases is lost or was never printed: they are neither proven nor reported as failed.
     """
     more = {what: told - here for what, told, here in differ}
     total = sum(number for what, number in more.items() if what in _TOTALS)
@@ -63,11 +63,11 @@ def kind_of(differ: Sequence[tuple[str, int, int]]) -> str:
 
 
 def disagreements(told: Mapping[str, int], seen: Mapping[str, int], *suites: OpenSuite) -> list[tuple[str, int, int]]:
-    """Which of a suite's own numbers differ from what was seen: name, told, seen.
+    """The suite's own numbers that differ from the numbers seen: name, told, seen.
 
-    A line that was torn on its way loses one outcome: the suite may then count one more than was seen. The lost
-    outcome is reported already; its consequence in the counts is no second finding, and changes no responsibility. A
-    failure that is counted and was not seen always is one.
+    A damaged line loses one outcome, so that the suite may count one more than was seen. The lost outcome is already
+    reported: its effect on the counts is not a second finding, and does not change the responsibility. A failure that
+    is counted but was not seen is always a disagreement.
     """
     differ = [(what, number, seen[what]) for what, number in told.items() if what in seen and number != seen[what]]
     lost, orphans = sum(suite.lost for suite in suites), sum(suite.orphans for suite in suites)
@@ -84,7 +84,7 @@ def disagreements(told: Mapping[str, int], seen: Mapping[str, int], *suites: Ope
 def run_problems(
     suites: Sequence[OpenSuite], cases: Sequence[Case], wanted: Expectations, *, started: bool
 ) -> list[Problem]:
-    """What the whole run's cases show, and what the user expected beyond them."""
+    """Problems of the whole run's cases, and of the user's expectations."""
     found = [
         Problem("case-failed", f"{case.id}: {case.detail[0] if case.detail else 'failed'}", case.end_line)
         for case in cases
@@ -114,5 +114,5 @@ def run_problems(
 
 
 def _is_called(suite: OpenSuite, wanted: str) -> bool:
-    """By area, by name, by the id in the name's brackets, or by a shell pattern over the name."""
+    """Whether a suite matches: by area, name, the id in the name's brackets, or a shell pattern over the name."""
     return wanted in {suite.area, suite.name} or suite.name.endswith(f"({wanted})") or fnmatchcase(suite.name, wanted)

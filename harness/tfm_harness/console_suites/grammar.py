@@ -1,4 +1,4 @@
-"""What console suites are made of: steps, rules, and the open case and suite of a running machine."""
+"""The elements of console suites: steps, rules, and the open case and suite of a running machine."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ _DETAIL_LINES = 20
 
 
 class Step(enum.Enum):
-    """What a line says. The groups named are those a rule's pattern must have."""
+    """The meanings of lines. Each comment names the groups that a rule's pattern must have."""
 
     AREA_BEGIN = enum.auto()  # area
     AREA_END = enum.auto()  # area
     SUITE_BEGIN = enum.auto()  # suite
-    SUITE_END = enum.auto()  # outcome; suite, where the line names it
-    CASE_BEGIN = enum.auto()  # case; text, where the line describes it
+    SUITE_END = enum.auto()  # outcome; suite, if the line names it
+    CASE_BEGIN = enum.auto()  # case; text, if the line describes it
     CASE_TEXT = enum.auto()  # text: the open case's description
     CASE_DETAIL = enum.auto()  # why the open case fails
-    CASE_END = enum.auto()  # outcome; case, where the line names it; text, a message before it
-    ODD = enum.auto()  # nearly an outcome; case, where the line names it. What a recorder adds must not match
-    COUNT = enum.auto()  # what, count; total, where the line has it
-    SUMMARY_BEGIN = enum.auto()  # area or suite, where the line names it
-    SUMMARY_SUITE = enum.auto()  # suite, outcome; the counts pass, fail, skip, total where the line has them
+    CASE_END = enum.auto()  # outcome; case, if the line names it; text, a message before it
+    ODD = enum.auto()  # nearly an outcome; case, if the line names it. A recorder's additions must not match
+    COUNT = enum.auto()  # what, count; total, if the line has it
+    SUMMARY_BEGIN = enum.auto()  # area or suite, if the line names it
+    SUMMARY_SUITE = enum.auto()  # suite, outcome; the counts pass, fail, skip, total if the line has them
     SUMMARY_CASE = enum.auto()  # suite, case, outcome
     RUN_ID = enum.auto()  # a number that each run prints once
-    RUN_END = enum.auto()  # outcome, where the line tells it
+    RUN_END = enum.auto()  # outcome, if the line has it
     BOOT = enum.auto()  # the device starts: never expected between the first suite and the end; version of what starts
     BOOT_NONSECURE = enum.auto()  # the non-secure side starts: expected between two areas
     REFUSED = enum.auto()  # the boot loader refuses an image
     STUCK = enum.auto()  # the boot stops
     FAULT = enum.auto()  # a fault, or an error of the test framework itself
-    FAULT_WANTED = enum.auto()  # the framework says of the fault before that the case wanted it
+    FAULT_WANTED = enum.auto()  # the framework says that the case wanted the fault before this line
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A line of this form takes this step. The pattern must match the whole cleaned line."""
+    """A line of this form causes this step. The pattern must match the whole cleaned line."""
 
     step: Step
     pattern: re.Pattern[str]
@@ -63,21 +63,21 @@ class OpenCase:
     line: Line
     text: str = ""
     detail: list[str] = field(default_factory=list)
-    blamed: bool = False  # a line said that it failed
-    said: Outcome | None = None  # what the device called it, where that is not what it came to
+    blamed: bool = False  # a line reported a failure
+    said: Outcome | None = None  # the device's own outcome, if it differs from the judged one
     faults: list[str] = field(default_factory=list)  # the lines that reported a fault while it ran
-    refusals: list[Line] = field(default_factory=list)  # what a boot loader said of an image while it ran
+    refusals: list[Line] = field(default_factory=list)  # lines of a boot loader about an image while it ran
     excerpt: deque[str] = field(default_factory=lambda: deque(maxlen=_EXCERPT_LINES))
 
     def add_detail(self, text: str) -> None:
-        """Keep why it fails (bounded)."""
+        """Keep a reason of its failure (bounded)."""
         if len(self.detail) < _DETAIL_LINES:
             self.detail.append(text)
 
 
 @dataclass(slots=True)
 class OpenSuite:
-    """A suite, its cases and what it said of itself."""
+    """A suite, its cases and its own statements."""
 
     name: str
     area: str
@@ -87,7 +87,7 @@ class OpenSuite:
     counts: dict[str, int] = field(default_factory=dict)
     cases: list[Case] = field(default_factory=list)
     orphans: int = 0  # outcomes that came for a case without a beginning and without a name
-    _ids: set[str] = field(default_factory=set)  # of `cases`: a device may name many, and each is looked for
+    _ids: set[str] = field(default_factory=set)  # ids of `cases`, for a quick search
 
     def add(self, case: Case) -> None:
         """Keep a case that has ended."""
@@ -95,7 +95,7 @@ class OpenSuite:
         self._ids.add(case.id)
 
     def has(self, case_id: str) -> bool:
-        """Whether a case of that id has ended in it."""
+        """Whether a case with that id has ended in this suite."""
         return case_id in self._ids
 
     def take_out(self, case_id: str) -> list[Case]:
@@ -107,9 +107,9 @@ class OpenSuite:
 
     @property
     def lost(self) -> int:
-        """Cases whose outcome or beginning is missing: so many more may the suite itself count."""
+        """The number of cases whose outcome or beginning is missing; the suite's own counts may exceed ours by it."""
         return self.count(Outcome.INCOMPLETE) + self.orphans
 
     def count(self, outcome: Outcome) -> int:
-        """How many of its cases had that outcome, as the device told it."""
+        """The number of its cases with that outcome, as the device printed it."""
         return sum(case.told is outcome for case in self.cases)

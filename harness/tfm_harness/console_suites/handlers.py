@@ -1,4 +1,4 @@
-"""What each kind of line does to a run: one handler for each step."""
+"""The effect of each kind of line on a run: one handler for each step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Handlers"]
 
 
 class Handlers(RunState):
-    """The handlers every suite starts from; a suite overrides those in which it is special."""
+    """The handlers that all suites share; a suite overrides those that differ for it."""
 
     def __init__(self, expectations: Expectations | None = None) -> None:
         super().__init__(expectations)
@@ -73,7 +73,7 @@ class Handlers(RunState):
         self._again_after_end(line)
         name = groups["suite"].strip()
         if self.restarted and self.suite is not None and self.suite.name == name:
-            return  # it goes on where the restart interrupted it
+            return  # it continues where the restart interrupted it
         ran = any(suite.name == name and suite.area == self.area for suite in self.suites)
         if ran and self.restarted:
             self._begin_anew(line)
@@ -84,14 +84,14 @@ class Handlers(RunState):
         self._open_suite(name, line)
 
     def on_suite_end(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The open suite says what it came to."""
+        """The open suite ends with its own outcome."""
         suite = self.suite
         outcome = self.outcomes[groups["outcome"]]
         if suite is None:
             self.problem("suite-not-begun", "a suite ended whose beginning is missing", line.number)
             return
         if not suite.name and groups.get("suite"):
-            suite.name = groups["suite"]  # the line that began it is missing, which is reported already
+            suite.name = groups["suite"]  # its first line is missing, which is already reported
         named = groups.get("suite")
         if named is not None and self.is_torn(line, named, suite.name):
             suite.name = whole(named, suite.name)
@@ -109,9 +109,9 @@ class Handlers(RunState):
         name = groups["case"]
         if self.restarted and self.case is not None and self.case.id == name:
             self._begun += 1
-            return  # the case that the restart interrupted goes on
+            return  # the case that the restart interrupted continues
         if self.case is not None and self.case.id == name:
-            self._again(line, f"case {name}")  # it runs, and begins once more
+            self._again(line, f"case {name}")  # it is running, and begins once more
         elif self.suite is not None and self.suite.has(name):
             if self.restarted:
                 self._run_again(self.suite, name)
@@ -125,7 +125,7 @@ class Handlers(RunState):
         self.case = OpenCase(id=groups["case"], line=line, text=groups.get("text") or "")
 
     def _run_again(self, suite: OpenSuite, name: str) -> None:
-        """After a restart the open suite runs from its beginning: its cases come again."""
+        """After a restart the open suite starts from its beginning, so that its cases come again."""
         for case in suite.take_out(name):
             self._owe(suite, case)
         if self.case is not None:
@@ -138,7 +138,7 @@ class Handlers(RunState):
             self.case.text = groups["text"]
 
     def on_case_detail(self, line: Line, groups: Mapping[str, str]) -> None:  # noqa: ARG002 - one shape for all handlers
-        """A line that blames the open case."""
+        """A line that says why the open case fails."""
         if self.case is not None:
             self.case.blamed = True
             self.case.add_detail(line.text)
@@ -176,7 +176,7 @@ class Handlers(RunState):
         self._finish_case(outcome, line)
 
     def on_odd(self, line: Line, groups: Mapping[str, str]) -> None:
-        """A torn outcome, or one of a form that is not known: another one behind it does not make it good."""
+        """A damaged outcome, or one of an unknown form. It stays a problem even if a good outcome follows."""
         case, named = self.case, groups.get("case")
         if case is not None and named in (None, case.id):
             self.problem("unknown-form", f"in case {case.id} a line is nearly an outcome: {line.text}", line.number)
@@ -191,7 +191,7 @@ class Handlers(RunState):
         if groups.get("total"):
             told["total"] = int(groups["total"])
         suite.counts.update(told)
-        if suite is not self.suite:  # older frameworks count behind the suite's end
+        if suite is not self.suite:  # older frameworks print the count after the suite's end
             self.problems.extend(count_problems(suite, told, line.number))
 
     def on_summary_begin(self, line: Line, groups: Mapping[str, str]) -> None:
@@ -206,7 +206,7 @@ class Handlers(RunState):
         """What the summary says about one case. Suites with a summary override this."""
 
     def on_run_id(self, line: Line, groups: Mapping[str, str]) -> None:
-        """A run prints its number once."""
+        """The number that a run prints once."""
         del groups
         self.run_ids += 1
         if self.run_ids > 1 and not self.ended:
@@ -226,7 +226,7 @@ class Handlers(RunState):
             self.problem("suite-failed", f"the run says of itself: {line.text}", line.number)
 
     def on_boot(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The device starts."""
+        """The device has started."""
         self.version = groups.get("version") or self.version
         if not self.started or self.ended:
             if not self.boots and (not self.started or self._is_rest()):
@@ -241,7 +241,7 @@ class Handlers(RunState):
             return
         suite, case = self._place()
         last = self.suite.cases[-1].id if case is None and self.suite is not None and self.suite.cases else case
-        for name in (case, last):  # the outcome of a case that resets the device may come before it does
+        for name in (case, last):  # the outcome of a case that resets the device may come before the reset
             if self.expectations.may_reset(suite, name):
                 self.used |= self.expectations.reset_names(suite, name)
                 self.restart(line)
@@ -253,17 +253,17 @@ class Handlers(RunState):
         return self.suite.name if self.suite else "", self.case.id if self.case else None
 
     def restart(self, line: Line) -> None:
-        """The device starts again where that is allowed; every restart is shown."""
-        if self._restarted_at != self._begun:  # one start prints several lines
+        """Note an allowed restart of the device; every restart is shown."""
+        if self._restarted_at != self._begun:  # several lines belong to one start
             self.note(f"line {line.number}: the device started again {self.position}, which is allowed: {line.text}")
         self.restarted, self._restarted_at = True, self._begun
 
     def _is_rest(self) -> bool:
-        """Whether all that was seen is the rest of a run: the reading began in the middle of it, before any start."""
+        """Whether all output so far is the rest of an earlier run: the reading began inside it, before any start."""
         return self.started and not self.boots and self.rest
 
     def on_boot_nonsecure(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The non-secure side starts; between two areas that is how it should be."""
+        """The non-secure side starts, which is expected between two areas."""
         if self.area or self.suite is not None:
             self.on_boot(line, groups)
 
@@ -282,7 +282,7 @@ class Handlers(RunState):
         self._boot_loader_says("boot-stuck", line)
 
     def _boot_loader_says(self, kind: str, line: Line, hint: str = "") -> None:
-        """A boot that ends here. The boot loader's own tests provoke such lines: there the case goes on to its end."""
+        """The boot ends here. The boot loader's own tests provoke such lines; then their case still ends itself."""
         self.problem(kind, line.text, line.number, hint)
         if self.case is not None:
             self.case.refusals.append(line)
@@ -301,7 +301,7 @@ class Handlers(RunState):
         self.problem("fault", line.text, line.number)
 
     def on_fault_wanted(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The faults of the open case were what it tests: they are no failures."""
+        """The open case tests the faults that came, so they are not failures."""
         del groups
         case = self.case
         if case is None or not case.faults:
@@ -314,4 +314,4 @@ class Handlers(RunState):
         case.faults.clear()
 
     def final_checks(self, problems: list[Problem]) -> None:
-        """Add problems only the whole run can show. Subclasses extend it; must not change the machine."""
+        """Add problems that only the whole run can show. Subclasses extend this. It must not change the machine."""

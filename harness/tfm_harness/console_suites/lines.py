@@ -1,8 +1,8 @@
-"""From UART bytes to clean, numbered, whole lines, whatever the chunking.
+"""Turns UART bytes, in any chunks, into clean, numbered, whole lines.
 
 Real consoles end lines with CR LF (TF-M), LF CR (psa-arch-tests) or a bare LF, redraw progress
-lines with a bare CR, colour with SGR sequences and leave NUL bytes in TF-M's log lines. Matching
-pieces of lines is the classic cause of flaky console tests, so nothing but whole lines comes out.
+lines with a bare CR, colour with SGR sequences and leave NUL bytes in TF-M's log lines. Matching pieces of lines often
+makes console tests flaky, so only whole lines come out.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ EOT = "\x04"
 """End of transmission: TF-M's test application sends it when its last test is done."""
 
 MAX_LINE = 16_384
-"""Bytes kept of one line; what is longer is cut, so that a stream without line ends cannot fill memory."""
+"""Bytes kept of one line; a longer line is cut, so that a stream without line ends cannot fill memory."""
 
 _BREAK = re.compile(rb"[\r\n\x04]")
 _CONTROL = re.compile(
     rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI sequences (ECMA-48 s.5.4): colours, cursor movement
-    rb"|\x1b\[[0-?]{0,32}\Z"  # one that the line end splits
+    rb"|\x1b\[[0-?]{0,32}\Z"  # a CSI sequence that the line end splits
     rb"|\x1b[@-Z\\-_]"  # other two-byte escapes
-    rb"|[\x00-\x08\x0b-\x1f\x7f]"  # NUL and other controls, TAB excepted
+    rb"|[\x00-\x08\x0b-\x1f\x7f]"  # NUL and other control characters except TAB
 )
 _BARE_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 # An escape sequence that a line end splits: its beginning, and its rest on the next line.
@@ -36,7 +36,7 @@ _ORPHAN_SGR = re.compile(r"(?:\^\[)?\[\d{1,3}(?:;\d{1,3})*[mK]|\^\[\[m")
 _ORPHAN_RESET = re.compile(r"\[[mK]")
 # NUL bytes that a terminal program shows as text.
 _SHOWN_NUL = re.compile(r"<NUL>|<0x00>|\\x00|\\0(?![0-9])|\^@|\u2400", re.IGNORECASE)
-# Escape characters that a recorder shows as text or as the character that stands for what it cannot show.
+# Escape characters that a recorder shows as text, or as its replacement for characters that it cannot show.
 _SHOWN_ESCAPE = re.compile(
     r"(?:<ESC>|<0x1b>|\\x1b|\\e|\\033|\\u001b|\^\[|&#27;|&#x1b;|[\u241b\u2190\ufffd])\[\d{0,3}(?:;\d{1,3})*[mK]",
     re.IGNORECASE,
@@ -46,7 +46,7 @@ _SHOWN_MARKS = ("<", "\\", "^", "&#", "[EOT]", "\u2400", "\u2404", "\u241b", "\u
 
 
 class Cleaning(enum.Enum):
-    """What had to be taken out of a line before it made sense; the value says it in words."""
+    """What was removed from a line before it had a meaning; the value says it in words."""
 
     NOTHING = "nothing"
     LONE_ESCAPES = "escape characters that begin no sequence"
@@ -60,11 +60,11 @@ class Line:
     """One whole line.
 
     Attributes:
-        number: 1-based, counted by line feeds as editors count.
-        text: without escape sequences, controls and surrounding blanks; `EOT` alone for the end marker.
+        number: from 1, counted by line feeds as editors count.
+        text: without escape sequences, control characters and surrounding blanks; `EOT` alone for the end marker.
         at: seconds, as given with the bytes that ended the line; None when unknown.
-        others: further readings of the line, each with what was taken out; to be tried only where `text`
-            means nothing, because what looks like a lost colour may be the device's own text.
+        others: further readings of the line, each with what was removed. They are tried only if `text` has no meaning,
+            because apparent remains of a colour may be the device's own text.
     """
 
     number: int
@@ -81,7 +81,7 @@ def clean(raw: bytes) -> str:
 
 
 def readings(raw: bytes) -> tuple[tuple[str, Cleaning], ...]:
-    """Every way to read a line, the most literal first, each with what was taken out for it."""
+    """Every way to read a line, the most literal first, each with what was removed."""
     text = clean(raw)
     found = [(text, Cleaning.NOTHING)]
     if b"\x1b" in raw:
@@ -102,7 +102,7 @@ def readings(raw: bytes) -> tuple[tuple[str, Cleaning], ...]:
 
 
 class LineSplitter:
-    """Incremental: feeding one byte at a time gives the same lines as feeding all at once."""
+    """Splits a stream into lines; feeding one byte at a time gives the same lines as feeding all at once."""
 
     def __init__(self) -> None:
         self._pending = bytearray()
@@ -126,18 +126,18 @@ class LineSplitter:
     def cut(self) -> bool:
         """Whether the stream stops inside a line: text without an end, or half a line end.
 
-        Where lines end with LF CR, a last line that has only its LF has been cut; where they end with
-        CR LF, one that has only its CR.
+        If lines end with LF CR, a last line with only its LF has been cut; if they end with CR LF, a last line with
+        only its CR.
         """
         half = {b"\n": self._style_lf_cr, b"\r": self._style_cr_lf and not self._style_lf_cr}
         return bool(self.tail) or half.get(self._last_byte, False)
 
     def feed(self, data: bytes, at: float | None = None) -> Iterator[Line]:
-        """Take bytes, give the lines they finish.
+        """Take bytes, give the lines that they finish.
 
         Args:
             data: any number of bytes as received.
-            at: seconds, stamped on the lines these bytes finish.
+            at: the time in seconds, for the lines that these bytes finish.
         """
         position = 0
         for match in _BREAK.finditer(data):
@@ -161,7 +161,7 @@ class LineSplitter:
             self._saw(data[-1:])
 
     def _forms(self) -> tuple[tuple[str, Cleaning], ...]:
-        """The ways to read the pending line; without what it begins with where the line before ended in an escape."""
+        """The ways to read the pending line, also without the rest of an escape sequence that the line before began."""
         raw = bytes(self._pending)
         rest = _REST.match(raw) if self._split else None
         self._split = _UNFINISHED.search(raw) is not None

@@ -1,4 +1,4 @@
-"""Watching a console suite while it runs on a board."""
+"""Watches a console suite while it runs on a board."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tfm_harness.errors import HarnessError
 __all__ = ["LiveRun", "watch_suite"]
 
 _SLICE = 0.5
-_GIVE_UP = 3.0  # seconds of silence after which a refused or stuck boot is not waited for any longer
+_GIVE_UP = 3.0  # seconds of silence after which waiting for a refused or stuck boot ends
 _CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """What came of a run.
+    """The result of a run.
 
     Attributes:
-        judgement: of what was printed.
-        broken: why the bench could not watch to the end; what was seen until then is judged nevertheless.
+        judgement: the judgement of the output.
+        broken: why the bench could not watch to the end; the output until then is judged nevertheless.
         seconds: from the start to the end.
     """
 
@@ -44,7 +44,7 @@ def watch_suite(
     progress: Callable[[int, str], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> LiveRun:
-    """Feed the console to the machine until the suite has ended, nothing more can come, or time is up.
+    """Feed the console's bytes to the machine until the suite has ended, no more can come, or the time is over.
 
     Args:
         console: where the suite prints.
@@ -53,7 +53,7 @@ def watch_suite(
         timeout: seconds for the whole run.
         silence: longest time without a byte, in seconds.
         alive: called while waiting; raises when the board is known to be dead.
-        progress: told the number of finished cases and what is going on, when that changes.
+        progress: called with the number of finished cases and the present position, when they change.
         clock: monotonic seconds.
     """
     began = heard = clock()
@@ -65,7 +65,7 @@ def watch_suite(
             now = clock()
             patience = _GIVE_UP if machine.hopeless or machine.ended else silence
             left = min(began + timeout - now, heard + patience - now)
-            # What has arrived counts, even when this process was kept from reading it in time.
+            # Bytes that have arrived count, even if this process could not read them in time.
             if now - began > timeout or not console.wait_data(mark, timeout=min(_SLICE, max(left, 0.0))):
                 if left <= 0:
                     if not machine.hopeless and not machine.ended:

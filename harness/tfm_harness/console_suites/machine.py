@@ -1,8 +1,7 @@
-"""The state machine every console suite shares; a suite is rules (data) plus a small subclass.
+"""The state machine that all console suites share; a suite is rules (data) and a small subclass.
 
-Strict on purpose: a line means something only where it may stand. An outcome counts only for the
-case that is open, an end only for the suite that is open, and everything announced must be closed
-by the suite itself.
+It is strict on purpose: a line has a meaning only where it is allowed. An outcome counts only for the open case, an end
+only for the open suite, and the suite itself must close everything that it announced.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tfm_harness.console_suites.model import Case, Expectations, Judgement, Outc
 __all__ = ["SuiteMachine"]
 
 _NUMBERS = frozenset({"count-disagrees", "cases-missing", "summary-disagrees"})
-# Problems that compare what was begun with what was ended or counted.
+# Problems from comparing what began with what ended or was counted.
 _STRUCTURE = _NUMBERS | {
     "contradiction", "case-not-begun", "suite-not-begun", "suite-empty", "too-few-cases", "never-started",
 }  # fmt: skip
@@ -29,8 +28,8 @@ _STRUCTURE = _NUMBERS | {
 class SuiteMachine(Handlers):
     """Judges one run of a console suite. Feed it bytes, in any chunks, then ask for the `judgement`.
 
-    Subclasses set `kind`, `title`, `rules`, `outcomes` and the flags; they override a handler
-    only where their suite is special. Nothing here waits, reads or writes.
+    Subclasses set `kind`, `title`, `rules`, `outcomes` and the flags; they override a handler only if their suite
+    differs. Nothing here waits, reads or writes.
     """
 
     _screen: ClassVar[re.Pattern[str]]
@@ -38,7 +37,7 @@ class SuiteMachine(Handlers):
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "rules" in cls.__dict__:
-            # One cheap look decides for most lines of a chatty log that no rule wants them.
+            # One quick test shows for most lines of a long log that no rule matches them.
             union = "|".join(f"(?:{rule.pattern.pattern})" for rule in cls.rules)
             cls._screen = re.compile(re.sub(r"\(\?P<\w+>", "(?:", union))
 
@@ -53,26 +52,26 @@ class SuiteMachine(Handlers):
 
         Args:
             data: any number of bytes.
-            at: seconds on any clock; gives the cases their durations.
+            at: seconds on any clock, for the durations of the cases.
         """
         for line in self._lines.feed(data, at):
             self._take(line)
 
     def understands(self, text: str) -> bool:
-        """Whether a cleaned line of this text means something to this suite, wherever it may stand."""
+        """Whether a cleaned line of this text has a meaning for this suite, in any state."""
         return self._screen.fullmatch(text) is not None
 
     @property
     def settled(self) -> bool:
-        """Whether the end marker has come whole: of its line's end, the second half may still be under way."""
+        """Whether the end marker has come completely; the second half of its line end may still be under way."""
         return self.ended and not self._half_end()
 
     def could_pass(self) -> bool:
-        """False as long as the run cannot pass, whatever has come: cheap, for tests and progress."""
+        """Whether the run could pass as it is now; a quick check for tests and progress."""
         return self.settled and not self.problems and self.case is None and self.suite is None
 
     def judgement(self, stopped: Problem | None = None) -> Judgement:
-        """Judge what has come. Changes nothing: may be asked at any time.
+        """Judge the output so far. It changes nothing and may be called at any time.
 
         Args:
             stopped: why the reading stopped before the end, for instance a ``timeout``.
@@ -111,14 +110,14 @@ class SuiteMachine(Handlers):
         )
 
     def _cleanings(self) -> list[str]:
-        """What had to be taken out of lines, counted."""
+        """What was removed from lines, with counts."""
         return [f"understood only without {what.value}: {number} line(s)" for what, number in self._cleaned.items()]
 
     def _take(self, line: Line) -> None:
         self._last_line = line.number
         if self.case is not None and line.text != EOT:
             self.case.excerpt.append(line.text)
-        # The line as it is has the first word: what looks like a lost colour may be the device's own text.
+        # The unchanged line is tried first: apparent remains of a colour may be the device's own text.
         if self._step(line, line.text):
             return
         for text, cleaning in line.others:
@@ -127,7 +126,7 @@ class SuiteMachine(Handlers):
                 return
 
     def _step(self, line: Line, text: str) -> bool:
-        """Take the step of a line that reads like this; False when it means nothing."""
+        """Take the step of a line with this text. Returns False when it has no meaning."""
         if text == EOT:
             if self.ends_with_eot:
                 self.on_run_end(line, {})
@@ -145,7 +144,7 @@ class SuiteMachine(Handlers):
         return self.ended_at == self._last_line and self._lines.cut and not self._lines.tail
 
     def _loose_end(self) -> str:
-        """What an output that stops inside a line ends with."""
+        """A remark on the end of an output that stops inside a line."""
         if self._half_end():
             return " (the last line has only half of its line end)"
         tail = self._lines.tail
@@ -156,7 +155,7 @@ class SuiteMachine(Handlers):
         if self.suite is not None and self.suites_end_themselves:
             found.append(Problem("suite-not-ended", f"suite {self.suite.name!r} did not end", self.suite.line))
         if cut_short:
-            pass  # the caller says why
+            pass  # the caller reports the reason
         elif not self.started and self.hopeless:
             found.append(Problem("never-started", f"no suite of {self.title} began: see what the boot loader said"))
         elif not self.started and not self.problems and self.version and self.names_itself:
@@ -177,9 +176,9 @@ class SuiteMachine(Handlers):
                        f" {self.known_forms}; report the new one, with its transcript")  # fmt: skip
 
     def _without_consequences(self, problems: list[Problem]) -> list[Problem]:
-        """Where not one case's beginning was understood, ends and counts contradict nothing: the form is unknown."""
+        """Drop consequences of other problems. If no case's beginning was understood, the output's form is unknown."""
         restart = min((p.line or 0 for p in problems if p.kind == "reset"), default=None)
-        if restart is not None:  # numbers of a run that was interrupted are not those of what was seen
+        if restart is not None:  # the numbers of an interrupted run do not match the output
             problems = [p for p in problems if p.kind not in _NUMBERS or p.line is None or p.line < restart]
         cases = [case for suite in self.suites for case in suite.cases]
         if len(cases) > 1 and all(case.outcome is Outcome.INCOMPLETE for case in cases) and self._told_an_end():

@@ -1,4 +1,4 @@
-"""What a console suite's run amounts to: value objects and the verdict's rules."""
+"""The result of a console suite's run: value objects and the rules of the verdict."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ __all__ = [
 
 
 class Outcome(enum.StrEnum):
-    """What became of one test case."""
+    """The outcome of one test case."""
 
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
-    INCOMPLETE = "incomplete"  # it began and no outcome came, or the outcome cannot be trusted
+    INCOMPLETE = "incomplete"  # it began, but no outcome came, or the outcome cannot be trusted
 
 
 class Verdict(enum.StrEnum):
-    """What became of the whole run. `FAILED` outweighs `INCOMPLETE`."""
+    """The verdict on the whole run. `FAILED` outweighs `INCOMPLETE`."""
 
     PASSED = "passed"
     FAILED = "failed"
     INCOMPLETE = "incomplete"
 
 
-# kind: (verdict it leads to, what it means)
+# kind: (the verdict that it causes, its meaning)
 PROBLEM_KINDS: Mapping[str, tuple[Verdict, str]] = {
     "case-failed": (Verdict.FAILED, "the suite reported a failed case"),
     "suite-failed": (Verdict.FAILED, "the suite reported itself failed"),
@@ -74,8 +74,8 @@ class Problem:
     Attributes:
         kind: a key of `PROBLEM_KINDS`.
         message: in words, with what was expected and seen.
-        line: 1-based line in the transcript; None when it concerns the whole run.
-        hint: what to do, where the cause is known.
+        line: line in the transcript, from 1; None when it concerns the whole run.
+        hint: what to do, if the cause is known.
     """
 
     kind: str
@@ -85,7 +85,7 @@ class Problem:
 
     @property
     def verdict(self) -> Verdict:
-        """What this problem makes of the run."""
+        """The verdict that this problem causes."""
         return PROBLEM_KINDS[self.kind][0]
 
 
@@ -95,14 +95,14 @@ class Case:
 
     Attributes:
         id: the suite's own name of the case.
-        suite: the name of the suite it ran in, as printed.
-        area: TF-M's area (``Secure``, ``Non-secure``); empty where there are none.
+        suite: the name of its suite, as printed.
+        area: TF-M's area (``Secure``, ``Non-secure``); empty for suites without areas.
         description: as printed, may be empty.
         detail: the lines that say why it failed, was skipped or is incomplete.
         line, end_line: first and last line, 1-based.
-        seconds: from its first to its last line, None when the bytes carry no time.
-        excerpt: what the console said meanwhile (the last lines of it).
-        said: what the device called its outcome; None where that is `outcome`.
+        seconds: from its first to its last line; None when the bytes have no times.
+        excerpt: the last lines that the console printed meanwhile.
+        said: the outcome as the device printed it; None if it is `outcome`.
     """
 
     id: str
@@ -119,13 +119,13 @@ class Case:
 
     @property
     def told(self) -> Outcome:
-        """The outcome as the device told it: what its own counts and summary must agree with."""
+        """The outcome as the device printed it; its own counts and summary must agree with it."""
         return self.said or self.outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteRecord:
-    """One suite of a run: where it began and ended (`end_line` None: it did not) and what it said of itself."""
+    """One suite of a run: its first and last line (`end_line` None: it did not end) and its own statements."""
 
     name: str
     area: str = ""
@@ -137,18 +137,18 @@ class SuiteRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectations:
-    """What the user knows should be there, beyond what the output itself announces.
+    """Output that the user expects in addition to what the output itself announces.
 
     Attributes:
-        suites: what must have been seen: a suite's name, the id in its brackets, a shell pattern, or an area.
+        suites: suites that must have run: a suite's name, the id in its brackets, a shell pattern, or an area.
         min_cases: fewest cases that must have run.
-        allow_skipped: accept skipped cases (None of them ran).
-        allow_resets: True: the device resets on purpose (psa-arch-tests' panic tests); or the cases that do it.
+        allow_skipped: accept skipped cases (they did not run).
+        allow_resets: True: the device resets on purpose (psa-arch-tests' panic tests); or the cases that reset it.
         allow_faults: the cases that provoke a fault on purpose and handle it themselves.
         allow_repeats: suites and cases run more than once on purpose.
 
-            Cases are named by their id or ``suite.id``, or by a shell pattern over either; a suite's name stands for
-            what happens between its cases (its set-up, for instance).
+            Cases are named by their id or ``suite.id``, or by a shell pattern over either; a suite's name means the
+            time between its cases (its set-up, for instance).
         need_eot: the end marker EOT must come; False for transcripts whose recorder drops control characters.
     """
 
@@ -161,25 +161,25 @@ class Expectations:
     need_eot: bool = True
 
     def may_reset(self, suite: str, case: str | None) -> bool:
-        """Whether the device may start again here: in that case (None: outside of its suite's cases)."""
+        """Whether the device may restart in that case (None: outside of its suite's cases)."""
         return self.allow_resets is True or bool(self.reset_names(suite, case))
 
     def may_fault(self, suite: str, case: str | None) -> bool:
-        """Whether that case provokes a fault on purpose (None: its suite does, outside of its cases)."""
+        """Whether that case may provoke a fault on purpose (None: the suite, outside of its cases)."""
         return bool(self.fault_names(suite, case))
 
     def reset_names(self, suite: str, case: str | None) -> set[str]:
-        """The entries of `allow_resets` that name this place."""
+        """The entries of `allow_resets` that match this place."""
         return set() if isinstance(self.allow_resets, bool) else _naming(self.allow_resets, suite, case)
 
     def fault_names(self, suite: str, case: str | None) -> set[str]:
-        """The entries of `allow_faults` that name this place."""
+        """The entries of `allow_faults` that match this place."""
         return _naming(self.allow_faults, suite, case)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """All that can be said of a run."""
+    """The complete result of a run."""
 
     kind: str
     verdict: Verdict
@@ -190,7 +190,7 @@ class Judgement:
     lines: int = 0
 
     def count(self, outcome: Outcome) -> int:
-        """How many cases had that outcome."""
+        """The number of cases with that outcome."""
         return sum(case.outcome is outcome for case in self.cases)
 
     def to_json(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What an unknown recorder writes in front of or behind every line."""
+"""Finds the text that an unknown recorder writes before or after every line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["common_prefix", "common_suffix"]
 
 _MAX_PREFIX = 120
 _MAX_SUFFIX = 16
-_FEWEST = 8  # lines from which a common end is told
+_FEWEST = 8  # lines that are needed to recognise a common end
 _EDGE = re.compile(rb"[ \t]+|[\])|:>]")
 _VARIES = re.compile(
     rb"(?P<number>\d+)|(?P<name>(?<![A-Za-z])(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov"
@@ -22,16 +22,16 @@ _FORMS = {"number": rb"\d+", "name": rb"[A-Za-z]{2,3}", "blank": rb"[ \t]+"}
 
 
 def common_prefix(lines: Sequence[bytes], understands: Callable[[str], bool], share: float) -> re.Pattern[bytes] | None:
-    """The form of what stands before the device's own text in these lines; None when nothing does.
+    """The pattern of the text before the device's own text in these lines; None when there is none.
 
-    Where a suite's line is found behind something, that something is a candidate: numbers, names of
-    days and months and blanks may differ from line to line, everything else must stay. It is taken
-    when more lines make sense behind it than as they are, and nearly every line begins with it.
+    If a suite's line follows other text, that text is a candidate. Numbers, names of days and months, and blanks may
+    differ from line to line; everything else must be the same. The candidate is used if more lines have a meaning
+    without it than with it, and nearly every line begins with it.
 
     Args:
         lines: the file's first lines, none empty.
-        understands: whether a cleaned line means something to the suite.
-        share: of the lines that must begin with it.
+        understands: whether a cleaned line has a meaning for the suite.
+        share: the share of lines that must begin with it.
     """
     plain = sum(_makes_sense(line, understands) for line in lines)
     forms = Counter(form for line in lines if (form := _form_before(line, understands)) is not None)
@@ -43,14 +43,14 @@ def common_prefix(lines: Sequence[bytes], understands: Callable[[str], bool], sh
 
 
 def common_suffix(lines: Sequence[bytes], share: float) -> bytes:
-    r"""What nearly all of these lines end in, in front of their line end: no device ends its lines alike.
+    r"""The text at the end of nearly all of these lines, before the line end; a device does not end all lines alike.
 
-    ``<CR><LF>``, ``\r\n``, ``$`` of ``cat -A``, ``#015`` of a syslog, ``<br>``: an end that is shown as text. It
-    begins with neither letter nor digit, and holds no blank. Empty when there is none.
+    ``<CR><LF>``, ``\r\n``, ``$`` of ``cat -A``, ``#015`` of a syslog, ``<br>``: a line end that is shown as
+    text. It does not begin with a letter or digit, and has no blank. Empty when there is none.
 
     Args:
         lines: the file's first lines, none empty.
-        share: of the lines that must end in it.
+        share: the share of lines that must end in it.
     """
     if len(lines) < _FEWEST:
         return b""
@@ -78,7 +78,7 @@ def _form(prefix: bytes) -> bytes:
     out, at = b"", 0
     for match in _VARIES.finditer(prefix):
         out += re.escape(prefix[at : match.start()])
-        # The last blank may be missing where the device's line is empty.
+        # The last blank may be missing if the device's line is empty.
         last = match.lastgroup == "blank" and match.end() == len(prefix)
         out += rb"(?:[ \t]+|(?=\r?$))" if last else _FORMS[str(match.lastgroup)]
         at = match.end()

@@ -21,9 +21,9 @@ _TOTALS = ("tests", "passed", "sim error", "failed", "skipped")
 class PsaArchTests(SuiteMachine):
     """Output of psa-arch-tests, API and FF suites.
 
-    The suite counts its own results over all tests and prints them in a report; the run ends with
-    ``Entering standby..``. Tests that provoke a panic reset the device on purpose: only then is a
-    restart part of the run, and the user says so (`Expectations.allow_resets`).
+    The suite counts its own results over all tests and prints them in a report; the run ends with ``Entering
+    standby..``. Tests that provoke a panic reset the device on purpose. A restart is part of the run only if the user
+    allows it (`Expectations.allow_resets`).
     """
 
     kind: ClassVar[str] = "psa-arch-tests"
@@ -53,7 +53,7 @@ class PsaArchTests(SuiteMachine):
         Rule.of(Step.CASE_BEGIN, r"TEST: (?P<case>\w+) \| DESCRIPTION: (?P<text>.*)"),
         # From v25.08 on, one line names suite and test.
         Rule.of(Step.CASE_BEGIN, r"Suite=(?P<suite>[^:=]*?) ?: ?Test=(?P<text>.*?)[ :]*Num=(?P<case>\d+)"),
-        Rule.of(Step.CASE_END, r"Result=(?P<outcome>Passed)"),  # nothing may qualify it
+        Rule.of(Step.CASE_END, r"Result=(?P<outcome>Passed)"),  # no text may follow it
         Rule.of(Step.CASE_END, r"Result=(?P<outcome>Failed|Skipped|Sim Error|Error) ?(?:\(.*\))?"),
         Rule.of(Step.CASE_DETAIL, r"Checkpoint ?:? ?\d+ ?: ?(?:Error Code ?= ?.*)?"),
         Rule.of(Step.CASE_END, r"TEST RESULT: (?P<outcome>PASSED)"),
@@ -74,20 +74,20 @@ class PsaArchTests(SuiteMachine):
         self._sim_errors = 0
 
     def on_new_round(self) -> None:
-        """Counts and report of the last round are those that must agree."""
+        """Restart the counts: only those of the last round must agree with the report."""
         self._report, self._sim_errors = None, 0
 
     def on_suite_begin(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The next component; the one before ends with it."""
+        """The next component begins, which ends the one before."""
         if self.restarted and self.suites:
-            self._begin_anew(line)  # a test that goes on after a reset prints no such line
+            self._begin_anew(line)  # a test that continues after a reset prints no such line
         self._drop_case(line, "another suite began")
         if self.suite is not None:
             self.suite.end_line = line.number
         super().on_suite_begin(line, groups)
 
     def on_case_begin(self, line: Line, groups: Mapping[str, str]) -> None:
-        """A test begins, or goes on after a reset it caused."""
+        """A test begins, or continues after a reset that it caused."""
         if self.case is not None and self.expectations.allow_resets and self.case.id == groups["case"]:
             return
         named = groups.get("suite")
@@ -100,20 +100,20 @@ class PsaArchTests(SuiteMachine):
             self._open_suite(named.strip(), line)
         elif self.restarted and self.suite is not None and self.suite.has(groups["case"]):
             suite = self.suite.name
-            self._begin_anew(line)  # no line of its own says that the tests begin from the first
+            self._begin_anew(line)  # no separate line shows that the tests start from the first one
             self._open_suite(suite, line)
         if self._report is not None and not self.ended:
             self.problem("contradiction", f"test {groups['case']} began after the report", line.number)
         super().on_case_begin(line, groups)
 
     def on_case_end(self, line: Line, groups: Mapping[str, str]) -> None:
-        """A simulation error is counted apart, and is no pass."""
+        """Count a simulation error separately; it is not a pass."""
         if self.case is not None and groups["outcome"] == "SIM ERROR":
             self._sim_errors += 1
         super().on_case_end(line, groups)
 
     def on_summary_begin(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The report: nothing may be open, and it names the suite that ran last."""
+        """The report begins: no test may be open, and the report names the suite that ran last."""
         self._drop_case(line, "the report began")
         last = self.suites[-1] if self.suites else None
         if (
@@ -147,7 +147,7 @@ class PsaArchTests(SuiteMachine):
         self._report[what] = int(groups["count"])
 
     def on_run_end(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The end: the report must be whole and right."""
+        """The run ends: the report must be complete and right."""
         super().on_run_end(line, groups)
         if not self.ended or self.ended_at != line.number:
             return
@@ -181,5 +181,5 @@ class PsaArchTests(SuiteMachine):
 
 
 def _core(name: str) -> str:
-    # Some versions print the API's version behind the name where the suite begins, none does in the report.
+    # Some versions print the API's version after the name when the suite begins, none does in the report.
     return re.sub(r"\s*suite\b.*", "", name.lower())

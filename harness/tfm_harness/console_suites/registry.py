@@ -1,4 +1,4 @@
-"""Which console suites there are. Packages add theirs in the entry-point group ``tfm_harness.console_suites``."""
+"""The known console suites. Packages add theirs in the entry-point group ``tfm_harness.console_suites``."""
 
 from __future__ import annotations
 

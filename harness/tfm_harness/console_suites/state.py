@@ -1,4 +1,4 @@
-"""What a running machine knows: what is open, what was seen, what went wrong. And how things are closed."""
+"""The state of a running machine: what is open, what was seen, which problems occurred, and how things are closed."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tfm_harness.console_suites.torn import is_torn
 __all__ = ["MAX_CASES", "MAX_SUITES", "OF_BOOTS", "RunState"]
 
 MAX_CASES = 20_000
-"""Cases held of one run; a stream that announces more is not a test suite."""
+"""Most cases kept of one run; a stream that announces more is not a test suite."""
 MAX_SUITES = 2_000
-"""Suites (and areas) held of one run."""
+"""Most suites (and areas) kept of one run."""
 
 _MAX_PROBLEMS = 200
 OF_BOOTS = frozenset({"image-refused", "boot-stuck"})
@@ -47,12 +47,12 @@ class RunState:
         self.notes: list[str] = []
         self.boots = 0
         self.ended_at: int | None = None
-        self.stray = OpenSuite("", "", 0)  # what came outside of any suite; not one of `suites`
+        self.stray = OpenSuite("", "", 0)  # cases outside of any suite; it is not one of `suites`
         self.version = ""
         self.run_ids = 0
-        self.rest = False  # the first that was seen belongs to a run whose beginning was not
-        self.restarted = False  # the device started again where that is allowed: what follows goes on, or begins anew
-        self.used: set[str] = set()  # which of the named resets and faults came
+        self.rest = False  # the reading began inside a run, whose beginning was not seen
+        self.restarted = False  # an allowed restart came: the tests then continue, or start again
+        self.used: set[str] = set()  # the named resets and faults that came
         self.owed: dict[tuple[str, str, str], int] = {}  # cases of rounds before a restart, and their lines
         self._cases = 0
         self._begun = 0
@@ -65,7 +65,7 @@ class RunState:
 
     @property
     def ended(self) -> bool:
-        """Whether the run's end marker came (nothing more is to be waited for)."""
+        """Whether the run's end marker came, so that waiting can end."""
         return self.ended_at is not None
 
     @property
@@ -75,7 +75,7 @@ class RunState:
 
     @property
     def position(self) -> str:
-        """What is going on, for progress lines and error texts."""
+        """The present position in the run, for progress lines and error texts."""
         if self.case is not None:
             return f"in case {self.case.id}"
         if self.suite is not None:
@@ -105,7 +105,7 @@ class RunState:
             self.problems.append(Problem(kind, message, line, hint))
 
     def is_torn(self, line: Line, seen: str, known: str) -> bool:
-        """Whether two names are one, damaged on its way; says so as a problem."""
+        """Whether one name is the other, damaged on the line; if so, record a problem."""
         if not is_torn(seen, known):
             return False
         self.problem("torn-line", f"{seen!r} stands where {known!r} is expected: one of the two lines was damaged on"
@@ -137,7 +137,7 @@ class RunState:
         if case is None or self.suite is None:
             return
         self.case = None
-        if case.refusals and outcome is Outcome.PASSED:  # the boot goes on: the image was the test's own
+        if case.refusals and outcome is Outcome.PASSED:  # the test itself provoked the refusal
             told = {refusal.number for refusal in case.refusals}
             self.problems[:] = [p for p in self.problems if p.kind not in OF_BOOTS or p.line not in told]
             self.note(f"line {case.refusals[0].number}: in case {case.id}: {case.refusals[0].text}")
@@ -177,7 +177,7 @@ class RunState:
             self.area = ""
 
     def _owe(self, suite: OpenSuite, case: Case | OpenCase) -> None:
-        """A case of a round that is given up: it must come again, and a failure of it stays one."""
+        """Note a case of a dropped round: it must come again, and its failure stays a failure."""
         line = case.line if isinstance(case, Case) else case.line.number
         self.owed.setdefault((suite.area, suite.name, case.id), line)
         failed = case.outcome is Outcome.FAILED if isinstance(case, Case) else case.blamed or bool(case.faults)
@@ -185,7 +185,7 @@ class RunState:
             self.problem("case-failed", f"{case.id} failed before the device started again", line)
 
     def _begin_anew(self, line: Line) -> None:
-        """The tests run from their beginning after an allowed restart: the last round counts."""
+        """After an allowed restart the tests start from the beginning: only the last round counts."""
         given_up = sum(len(suite.cases) for suite in self.suites) + (self.case is not None)
         for suite in self.suites:
             for case in suite.cases:
@@ -203,7 +203,7 @@ class RunState:
         self.on_new_round()
 
     def _forget_leftovers(self, line: Line) -> None:
-        """What stands before the first start was printed by the image that ran before."""
+        """Drop the output before the first start: the earlier image printed it."""
         left = [p for p in self.problems if p.kind not in OF_BOOTS]
         if left or self.started:
             what = f"{len(left)} remarks, the first: {left[0].message}" if left else "no remarks"
@@ -215,17 +215,17 @@ class RunState:
         self._cases = self._begun = 0
 
     def on_new_round(self) -> None:
-        """Forget what a subclass knows of the round that is given up."""
+        """Clear a subclass's state of the dropped round."""
 
     def _again(self, line: Line, what: str) -> None:
-        """Something that has ended begins again, and the build does not allow that."""
+        """Record a problem if something that has ended begins again and the build does not allow repeats."""
         if not self.expectations.allow_repeats and not any(known.kind == "reset" for known in self.problems):
             self.problem("reset", f"{what} began a second time: the device started again", line.number,
                          self.reset_hint or "where the tests repeat on purpose, say so (--allow-repeats, allow_repeats"
                          " in the build)")  # fmt: skip
 
     def unused_allowances(self) -> list[str]:
-        """A remark for each reset and fault that was allowed by name and did not come."""
+        """A remark for each reset and fault that was allowed by name but did not come."""
         named = {
             "reset": self.expectations.allow_resets if isinstance(self.expectations.allow_resets, tuple) else (),
             "fault": self.expectations.allow_faults,
@@ -238,7 +238,7 @@ class RunState:
         ]
 
     def owed_problems(self) -> list[Problem]:
-        """Cases that ran before an allowed restart and did not come again."""
+        """A problem for each case that ran before an allowed restart and did not come again."""
         came = {(suite.area, suite.name, case.id) for suite in self.suites for case in suite.cases}
         if self.case is not None and self.suite is not None:
             came.add((self.suite.area, self.suite.name, self.case.id))

@@ -15,17 +15,16 @@ from tfm_harness.console_suites.torn import whole
 
 __all__ = ["TfmRegression"]
 
-_PROGRESS = r"(?>(?:> Iteration \d+ of \d+\s*)*)"  # atomic: a hostile line must not be tried in every way
+_PROGRESS = r"(?>(?:> Iteration \d+ of \d+\s*)*)"  # atomic group: a hostile line must not cause backtracking
 _SKIPS = r"(?P<text>[\w .,'-]{1,80}\b[Ss]kipping\b[ .]*)"
-_BOOT_STAGES = {"BL1_1", "BL1_2", "MCUBOOT"}  # areas of the boot loaders: behind each, the boot goes on
+_BOOT_STAGES = {"BL1_1", "BL1_2", "MCUBOOT"}  # areas of the boot loaders: the boot continues after each
 
 
 class TfmRegression(SuiteMachine):
     """Output of tf-m-tests' test framework, v1.0 to v2.x.
 
-    Each area (Secure, Non-secure, MCUBOOT) runs its suites, prints a summary naming every one of
-    them, and ends with ``*** End of ... test suites ***``; the non-secure test application sends
-    EOT when all is done.
+    Each area (Secure, Non-secure, MCUBOOT) runs its suites, prints a summary that names each of them, and ends with
+    ``*** End of ... test suites ***``. The non-secure test application sends EOT at the end.
     """
 
     kind: ClassVar[str] = "tf-m"
@@ -46,7 +45,7 @@ class TfmRegression(SuiteMachine):
         # Progress ends in a bare CR, which some recorders drop; a failure's message without a file name has no
         # line end of its own.
         Rule.of(Step.CASE_END, rf"{_PROGRESS}(?:(?P<text>.*\S)\s+)?TEST: (?P<case>\S+) - (?P<outcome>FAILED)!"),
-        # Some tests print why they skip a part, without a line end, in front of their outcome.
+        # Some tests print why they skip a part, without a line end, before their outcome.
         Rule.of(Step.CASE_END, rf"{_PROGRESS}(?:{_SKIPS})?TEST: (?P<case>\S+) - (?P<outcome>PASSED|SKIPPED)!"),
         Rule.of(Step.CASE_END, r"TEST (?P<outcome>PASSED|FAILED|SKIPPED)!"),
         Rule.of(Step.ODD, r"TEST: (?P<case>\S+) ?- ?[A-Z][\w !,;:()]*"),
@@ -66,23 +65,23 @@ class TfmRegression(SuiteMachine):
         self._area_from = 0
 
     def on_area_begin(self, line: Line, groups: Mapping[str, str]) -> None:
-        """Suites from here on belong to the area."""
+        """An area begins: the next suites belong to it."""
         super().on_area_begin(line, groups)
         self._summary, self._area_from = None, len(self.suites)
 
     def on_new_round(self) -> None:
-        """The areas begin again."""
+        """The areas begin again: clear the summary."""
         self._summary, self._area_from = None, 0
 
     def on_boot(self, line: Line, groups: Mapping[str, str]) -> None:
-        """Behind the boot loaders' own tests the boot goes on; a second start shows by their areas' coming again."""
+        """A start. After the boot loaders' own tests it is expected; a restart shows when their areas come again."""
         if not self.area and self.suite is None and self.areas_seen and _BOOT_STAGES.issuperset(self.areas_seen):
             self.boots += 1
             return
         super().on_boot(line, groups)
 
     def on_suite_begin(self, line: Line, groups: Mapping[str, str]) -> None:
-        """A suite stands inside an area and before its summary."""
+        """A suite begins. It must be inside an area and before the area's summary."""
         if not self.area:
             self.problem("suite-not-begun", f"suite {groups['suite']!r} began and the beginning of its area is missing",
                          line.number)  # fmt: skip
@@ -91,7 +90,7 @@ class TfmRegression(SuiteMachine):
         super().on_suite_begin(line, groups)
 
     def on_summary_begin(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The area's summary."""
+        """The area's summary begins."""
         super().on_summary_begin(line, groups)
         if groups["area"] != self.area and not self._torn_area(line, groups["area"]):
             kind = "contradiction" if self.area else "suite-not-begun"
@@ -99,7 +98,7 @@ class TfmRegression(SuiteMachine):
         self._summary = []
 
     def _torn_area(self, line: Line, named: str) -> bool:
-        """Whether the open area is called so, but for damage on the way; it then gets its whole name."""
+        """Whether this name is the open area's name, one of them damaged; if so, the area gets the undamaged name."""
         if not self.is_torn(line, named, self.area):
             return False
         damaged, self.area = self.area, whole(named, self.area)
@@ -117,7 +116,7 @@ class TfmRegression(SuiteMachine):
             self._summary.append((groups["suite"], self.outcomes[groups["outcome"]]))
 
     def on_area_end(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The summary must name every suite that ran, in order, with the outcome the suite gave itself."""
+        """The area ends: its summary must name every suite that ran, in order, with the suite's own outcome."""
         self._abandon(line, "its area ended", keep_area=True)
         if self._torn_area(line, groups["area"]):
             groups = {"area": self.area}
@@ -158,19 +157,19 @@ class TfmRegression(SuiteMachine):
             return
         for (name, declared), (_, outcome) in zip(ran, told, strict=True):
             if declared is None and outcome is not Outcome.FAILED:
-                continue  # its end is missing, which is reported already
+                continue  # its end is missing, which is already reported
             if declared is not outcome:
                 self.problem("summary-disagrees", f"suite {name!r} said {declared or 'nothing'}, the summary says"
                              f" {outcome}", line.number)  # fmt: skip
 
     def _torn_names(self, line: Line, ran: list[str], told: list[str]) -> bool:
-        """Whether damaged names, or a beginning that is missing, are all that keeps the lists from agreeing."""
+        """Whether the lists differ only by damaged names or missing beginnings."""
         return len(ran) == len(told) and all(
             name in {"", other} or self.is_torn(line, other, name) for name, other in zip(ran, told, strict=True)
         )
 
     def final_checks(self, problems: list[Problem]) -> None:
-        """An area that is open at the end has neither summary nor end."""
+        """Report an area that is still open at the end: it has no end."""
         if self.area and self.started:
             problems.append(Problem("summary-missing", f"the {self.area} area did not end", self._last_line))
 

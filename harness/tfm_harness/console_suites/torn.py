@@ -1,4 +1,4 @@
-"""Names in lines that lost a part on their way, or got something in between: the same name, damaged."""
+"""Recognises damaged names: a name that lost a part on the line, or got other bytes inserted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 __all__ = ["is_torn", "whole"]
 
 _NO_NAME = re.compile(r"[^\w .:,/()'\[\]-]|\[\d|<\w+>")
-"""What is in no suite's or case's name: a byte that is no text, or the beginning of a log line."""
+"""Text that no suite's or case's name contains: a byte that is not text, or the beginning of a log line."""
 
 
 def is_torn(one: str, other: str) -> bool:
-    """Whether one of two names is the other without a piece in one place, or with something foreign in between."""
+    """Whether one of two names is the other with a piece missing in one place, or with foreign text inserted."""
     shorter, longer = sorted((one, other), key=len)
     if not shorter or one == other:
         return False
@@ -22,12 +22,12 @@ def is_torn(one: str, other: str) -> bool:
     rest = len(shorter) - front - back
     if rest == 0:
         return True
-    # A piece was replaced: only noise tells that this was no name of its own.
+    # A piece was replaced: only noise shows that this is not a different name.
     return any(_NO_NAME.search(name[front : len(name) - back]) is not None for name in (one, other))
 
 
 def whole(one: str, other: str) -> str:
-    """Which of two such names is the undamaged one: that without foreign bytes, else the longer."""
+    """The undamaged one of two such names: the one without foreign bytes, else the longer one."""
     clean = [name for name in (one, other) if _NO_NAME.search(name) is None]
     return max(clean or (one, other), key=len)
 

@@ -1,9 +1,9 @@
-"""Saved transcripts as they come from elsewhere: what the device said, without what the recorder added.
+"""Reads saved transcripts of other tools: the device's output, without the recorder's additions.
 
-Raw UART captures pass through byte for byte. Recognised and undone, line by line, so that line
-numbers stay those of the file: time stamps in front of every line (CI systems, ``ts``, terminal
-programs), LAVA's ``output.yaml``, UTF-16 files of Windows tools, controls shown as ``cat -v`` does,
-and whatever else stands in front of every line in the same form.
+Raw UART captures pass unchanged. The following is recognised and removed line by line, so that line numbers are those
+of the file: time stamps in front of every line (CI systems, ``ts``, terminal programs), LAVA's ``output.yaml``, UTF-16
+files of Windows tools, control characters shown in the way of ``cat -v``, and any other text of one form before every
+line.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _CHUNK = 1 << 16
 MAX_TRANSCRIPT = 4 << 30
 """Most bytes of a saved transcript: twice what a console may print in a run."""
 _PROBE_LINES = 400
-_LAST = 80  # bytes of the last line: a shown end marker, with colours
-_SHARE = 0.9  # of the non-empty lines must look alike before anything is taken for a recorder's addition
+_LAST = 80  # bytes of the last line: an end marker shown as text, with colours
+_SHARE = 0.9  # share of the non-empty lines that must look alike, to count as a recorder's addition
 
 _ISO = re.compile(
     rb"^\r*\[?(?P<iso>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)\]?:?(?:[ \t]|(?=\r?$))"
@@ -51,7 +51,7 @@ Piece = tuple[bytes, float | None]
 
 
 def detect(head: bytes) -> str:
-    """What the file's first bytes look like: ``utf-16``, ``lava``, a kind of time stamp, ``caret``, or ``raw``."""
+    """The format of the file's first bytes: ``utf-16``, ``lava``, a kind of time stamp, ``caret``, or ``raw``."""
     if utf16_codec(head) is not None:
         return "utf-16"
     lines = probe_lines(head)
@@ -70,12 +70,12 @@ def probe_lines(head: bytes) -> list[bytes]:
 
 
 def device_output(stream: IO[bytes], understands: Callable[[str], bool] | None = None) -> Iterator[Piece]:
-    """The bytes the device sent, each piece with its time in seconds where the file tells it.
+    """The bytes that the device sent, each piece with its time in seconds if the file has it.
 
     Args:
         stream: the file.
-        understands: says whether a line means something to the suite that is awaited; with it, an
-            unknown recorder's prefix is recognised, too.
+        understands: whether a line has a meaning for the expected suite; with it, an unknown recorder's prefix is
+            recognised, too.
     """
     head = stream.read(_CHUNK)
     kind = detect(head)
@@ -102,7 +102,7 @@ def device_output(stream: IO[bytes], understands: Callable[[str], bool] | None =
 
 
 def _without_end(line: bytes, suffix: bytes) -> bytes:
-    """The line without what the recorder wrote in front of its line end."""
+    """The line without the text that the recorder wrote before its line end."""
     text = line.rstrip(b"\r\n")
     return text.removesuffix(suffix) + line[len(text) :] if suffix else line
 
@@ -117,7 +117,7 @@ def _converter(kind: str) -> Callable[[bytes], Piece]:
 
 
 def judge_stream(stream: IO[bytes], suite: str, expectations: Expectations | None = None) -> Judgement:
-    """Judge what a binary stream holds.
+    """Judge the transcript in a binary stream.
 
     Raises:
         ConfigError: kind ``unknown-console-suite``.
@@ -160,7 +160,7 @@ def _lines(head: bytes, stream: IO[bytes]) -> Iterable[bytes]:
         if not chunk:
             break
         pending += chunk
-        if len(pending) > 1 << 20:  # no line end in a mebibyte: hand it on, the splitter bounds it
+        if len(pending) > 1 << 20:  # no line end in a mebibyte: pass it on; the splitter limits its length
             yield pending
             pending = b""
     if pending:
@@ -188,12 +188,12 @@ def _seconds(match: re.Match[bytes]) -> float | None:
 
 
 def _from_carets(line: bytes) -> Piece:
-    """What ``cat -v`` shows as a caret and a letter is one control character."""
+    """Turn a caret and a letter, as ``cat -v`` shows a control character, back into that character."""
     return re.sub(rb"\^([@-_])", lambda match: bytes([match[1][0] ^ 0x40]), line), None
 
 
 def _from_lava(line: bytes) -> Piece:
-    """One entry of LAVA's output.yaml; only what the device said (level ``target``) counts."""
+    """One entry of LAVA's output.yaml; only the device's output (level ``target``) counts."""
     try:
         entries = yaml.load(line, Loader=_LavaLoader)  # noqa: S506 - a safe loader, without YAML's dates
         entry = entries[0]
@@ -201,7 +201,7 @@ def _from_lava(line: bytes) -> Piece:
             return b"\n", None
         text, stamp = _text(entry.get("msg", "")), _ISO.match(_text(entry.get("dt", "")).encode())
     except (yaml.YAMLError, AttributeError, IndexError, KeyError, TypeError):
-        return b"\n", None  # an entry that cannot be read is not evidence
+        return b"\n", None  # an unreadable entry does not count
     return text.replace("\r\n", "\r").replace("\n", "\r").encode() + b"\n", _seconds(stamp) if stamp else None
 
 
@@ -212,7 +212,7 @@ def _text(value: object) -> str:
 
 
 class _LavaLoader(PlainLoader):
-    """Strings stay strings."""
+    """A safe loader that leaves YAML's dates and numbers as strings."""
 
 
 _LavaLoader.yaml_implicit_resolvers = {}

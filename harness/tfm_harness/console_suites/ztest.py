@@ -58,7 +58,7 @@ class Ztest(SuiteMachine):
         Rule.of(Step.AREA_END, r"-+ TESTSUITE SUMMARY (?P<area>END) -+"),
         Rule.of(Step.RUN_ID, r"RunID: \w+"),
         Rule.of(Step.RUN_END, r"PROJECT EXECUTION (?P<outcome>SUCCESSFUL|FAILED)"),
-        # What the framework says of its own run, and of faults that a case provokes on purpose.
+        # Lines of the framework about its own run, and about faults that a case provokes on purpose.
         Rule.of(Step.FAULT, r"ERROR: Test .+ (?:did not run\.|which doesn't exist)|Bad stats for .+"),
         Rule.of(Step.FAULT, r"ERROR: cannot (?:fail|pass|skip) in test phase .+|TESTSUITE crashed\."),
         Rule.of(Step.FAULT_WANTED, r"(?:Fatal|Assert) error expected as part of test case\."),
@@ -72,16 +72,16 @@ class Ztest(SuiteMachine):
         self._summary_ended = False
 
     def on_new_round(self) -> None:
-        """The last round's summary counts."""
+        """A new round begins: only the last round's summary counts."""
         self._summary, self._summary_ended = None, False
 
     def on_summary_begin(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The summary over all suites."""
+        """The summary of all suites begins."""
         super().on_summary_begin(line, groups)
         self._summary, self._summary_ended = {}, False
 
     def on_summary_suite(self, line: Line, groups: Mapping[str, str]) -> None:
-        """One suite's counts must be those of the cases seen."""
+        """One suite in the summary: its counts must be those of the cases seen."""
         name = groups["suite"]
         told = {what: int(groups[what]) for what in ("pass", "fail", "skip", "total")}
         if self._summary is None:
@@ -116,7 +116,7 @@ class Ztest(SuiteMachine):
                          f" in suite {name!r}, {here} were seen", line.number)  # fmt: skip
 
     def on_summary_case(self, line: Line, groups: Mapping[str, str]) -> None:
-        """One case must have the outcome seen."""
+        """One case in the summary: it must have the outcome seen."""
         if groups["outcome"] not in self.outcomes:
             self.problem("unknown-form", f"the summary has an outcome that is not known: {line.text}", line.number)
             return
@@ -128,18 +128,18 @@ class Ztest(SuiteMachine):
         if groups["case"] not in seen and any(self.is_torn(line, groups["case"], case) for case in seen):
             return
         if seen.get(groups["case"]) is Outcome.INCOMPLETE and outcome is not Outcome.FAILED:
-            return  # its outcome's line is missing, which is reported already
+            return  # the line with its outcome is missing, which is already reported
         if seen.get(groups["case"]) not in (outcome, None if outcome is Outcome.SKIPPED else outcome):
             self.problem("summary-disagrees", f"the summary says {outcome} of {groups['case']}, seen was"
                          f" {seen.get(groups['case'], 'nothing')}", line.number)  # fmt: skip
 
     def on_area_end(self, line: Line, groups: Mapping[str, str]) -> None:
-        """The summary's end."""
+        """The summary ends."""
         del line, groups
         self._summary_ended = True
 
     def on_run_end(self, line: Line, groups: Mapping[str, str]) -> None:
-        """A summary that was begun must be whole, and success must agree with the suites."""
+        """The run ends: a summary that began must be complete, and success must agree with the suites."""
         before = self.ended
         super().on_run_end(line, groups)
         if before or not self.ended:
@@ -154,12 +154,12 @@ class Ztest(SuiteMachine):
             self.problem("contradiction", "the run calls itself successful, yet a suite failed", line.number)
 
     def final_checks(self, problems: list[Problem]) -> None:
-        """Nothing more than the shared checks."""
+        """Make the shared checks only."""
         del problems
 
 
 def _of_suite(cases: Mapping[str, Outcome]) -> Outcome:
-    """What ztest calls a suite with these cases: failed with any, skipped when all are, else passed."""
+    """The outcome that ztest gives a suite: failed if any case failed, skipped if all were skipped, else passed."""
     values = set(cases.values())
     if values & {Outcome.FAILED, Outcome.INCOMPLETE}:
         return Outcome.FAILED
@@ -167,7 +167,7 @@ def _of_suite(cases: Mapping[str, Outcome]) -> Outcome:
 
 
 def _may_be(outcome: Outcome, seen: Mapping[str, Outcome]) -> bool:
-    """Whether ztest may call a suite with these cases so: what a lost outcome was is not known."""
+    """Whether ztest may give a suite with these cases this outcome; some outcomes may be lost."""
     known = {name: value for name, value in seen.items() if value is not Outcome.INCOMPLETE}
     if not known:
         return outcome is not Outcome.FAILED or not seen
@@ -177,7 +177,7 @@ def _may_be(outcome: Outcome, seen: Mapping[str, Outcome]) -> bool:
 
 
 def _distinct(suites: list[OpenSuite]) -> dict[str, Outcome]:
-    """Cases by name with their worst outcome: ztest repeats them, and runs one for each value as ``name[set/3]``."""
+    """Cases by name with their worst outcome: ztest repeats cases, also once for each value as ``name[set/3]``."""
     order = (Outcome.FAILED, Outcome.INCOMPLETE, Outcome.PASSED, Outcome.SKIPPED)
     found: dict[str, Outcome] = {}
     for case in (case for suite in suites for case in suite.cases):
