@@ -1,7 +1,7 @@
-"""Whose responsibility: the exceptions of the harness and what they carry.
+"""Who is responsible: the exceptions of the harness and their data.
 
-Every error answers five questions: whose responsibility, what was expected, what was
-seen, where, and what to do about it.
+Every error answers five questions: who is responsible, what was expected, what was seen, where, and what to do about
+it.
 
 * `HarnessError`
 
@@ -11,7 +11,7 @@ seen, where, and what to do about it.
     * `ExtensionError`: an installed package that extends the harness cannot be used: it is
       broken, clashes with another one, or was written for another version.
 
-  * `InfrastructureError`: infrastructure: a tool, cable, probe, emulator, lock or disk.
+  * `InfrastructureError`: a tool, cable, probe, emulator, lock or disk failed.
   * `ProductError`: the product under test did something it must not do.
   * `HarnessBug`: this should never happen; please report it.
 """
@@ -50,12 +50,12 @@ def _clean(text: str) -> str:
 
 
 class HarnessError(Exception):
-    """Base of all errors the harness raises on purpose.
+    """Base of all errors that the harness raises on purpose.
 
     Args:
         message: one sentence: what went wrong.
         kind: a short stable slug, for instance ``qemu-missing`` or ``console-closed``;
-            it goes into JUnit properties and JSON, so scripts may match it.
+            it is in JUnit properties and JSON, so that scripts may match it.
         expected: what should have been there.
         seen: what was there instead.
         where: ``file:line``, a byte offset, or a console's name with its last lines.

@@ -1,6 +1,6 @@
 """Reads files that a user names, with a limit; writes files of the harness, completely or not at all.
 
-Anything but a regular file, or a file without end, is refused at once.
+Anything but a regular file is refused at once, and so is a file without end.
 
 A path may lead to a FIFO without a writer, to ``/dev/zero``, to a folder, or to a file that grows while it is
 read. Reading such a thing must neither block nor fill the memory.

@@ -95,7 +95,7 @@ def limit_reached(machine: str | None, console: str, *, resets: int = 0, tfm: bo
 
 
 def is_tfm(build: Build) -> bool:
-    """Whether a build's description shows that its secure side is TF-M; what it prints does not count."""
+    """Whether a build's description shows that its secure side is TF-M; its console output does not count."""
     suites = {"tf-m", "psa-arch-tests"}
     return (
         (build.imported is not None and build.imported.source == "tf-m")

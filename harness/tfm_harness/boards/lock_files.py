@@ -1,7 +1,7 @@
 """Lock files: their folder, how they are opened among users who do not trust each other, and the kernel's own record.
 
-What belongs to the host (a tty, a port, a probe, a disk, a place) is locked in one folder for all users; what belongs
-to a user (virtual boards) in the state folder. A file can be removed or overwritten by others. Therefore each lock is a
+Things of the host (a tty, a port, a probe, a disk, a place) are locked in one folder for all users, things of a user
+(virtual boards) in the user's state folder. A file can be removed or overwritten by others. Therefore each lock is a
 lock on a file *and* an abstract Unix socket named after the file's path: that cannot be removed, it ends with its
 process, and the kernel tells who holds it. The socket is seen within one network namespace, the file wherever the
 folder is: containers that share a board share the folder.

@@ -127,7 +127,7 @@ class Pool:
                 time.sleep(_POLL)  # locks of other processes give no event
 
     def _replacement(self, busy: HarnessError) -> Board:
-        """A virtual board in place of the one that `busy` is about, with an identity that ends with this run."""
+        """A virtual board instead of the one that `busy` names, with an identity that ends with this run."""
         if busy.kind not in _BUSY or not self._replaceable:
             raise busy
         context, lost = replace(self._context, fresh_identity=True), self.lost()

@@ -41,7 +41,7 @@ def run_tool(
         words: program and arguments, no shell.
         timeout: limit in seconds.
         what: what for, in words.
-        hint: what to do when it is missing, cannot be run or hangs, where there is more to say than that.
+        hint: what to do when it is missing, cannot be run or hangs; empty for the usual advice.
         extra: additional environment variables.
         env: its whole environment instead of ours.
         given: what it reads on its standard input: other users cannot see that, but they can see arguments.

@@ -76,7 +76,7 @@ class ResultsConfig(Strict):
 
 
 class BootConfig(Strict):
-    """How the firmware tells that it is up."""
+    """How the firmware shows that it has started."""
 
     timeout: Seconds | None = Field(default=None, description="seconds; the target's when absent")
     pattern: str | None = Field(default=None, min_length=1, description="regular expression that the console prints")

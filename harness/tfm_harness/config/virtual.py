@@ -1,4 +1,4 @@
-"""Virtual boards (emulators): what the harness provides in place of fuses and flash.
+"""Virtual boards (emulators): what the harness provides instead of fuses and flash.
 
 Models of the ``virtual`` key. All of it is optional: firmware that does not use it boots without it.
 """

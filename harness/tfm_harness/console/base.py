@@ -39,7 +39,7 @@ class Match:
 
     @property
     def after(self) -> Mark:
-        """The mark just behind the match."""
+        """The mark right after the match."""
         return Mark(self.end)
 
 

@@ -1,4 +1,4 @@
-"""A serial server that speaks RFC 2217, through pyserial, with a limit on what it may send as commands."""
+"""A serial server that speaks RFC 2217, through pyserial, with a limit on the commands that it may send."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class BootstrapClient:
         host, port: where it listens.
         ca_pem: the CA that must have issued the server's certificate.
         identity: the bootstrap certificate; None sends none, which a server must refuse.
-        timeout: seconds for a whole exchange; a server that drips its answer does not renew them.
+        timeout: seconds for a whole exchange; a server that sends its answer slowly does not extend them.
     """
 
     host: str

@@ -62,7 +62,7 @@ class CertificateReply:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """What the CA knows of a device: status (0 unknown, 1 known) and its serial numbers."""
+    """The CA's record of a device: status (0 unknown, 1 known) and its serial numbers."""
 
     status: int
     serials: tuple[int, ...]
@@ -139,7 +139,7 @@ def decode_device_status(body: bytes, form: Form = "cbor") -> DeviceStatus:
         MessageError: not one.
     """
     status, serials = _members(body, form, "Status", "Serials")
-    # The server writes null where it knows no certificate: a nil slice in its Go code.
+    # The server writes null if it knows no certificate: a nil slice in its Go code.
     listed = [] if serials is None else serials
     if not isinstance(listed, list):
         raise MessageError("the serials are an array", seen=_kind(serials))

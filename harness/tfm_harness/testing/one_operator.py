@@ -57,7 +57,7 @@ def _spatial(rng: Rng) -> tuple[list[int], list[int], dict[str, int], list[int]]
 
 
 def _output_scale(rng: Rng, in_scale: float, filter_scale: float, terms: int) -> float:
-    """A scale with which sums of `terms` products use much of the int8 range, or overflow it now and then."""
+    """A scale with which sums of `terms` products use much of the int8 range, or sometimes exceed it."""
     return float(np.float32(in_scale * filter_scale * 74.0 * 74.0 * np.sqrt(terms) / rng.uniform(20.0, 160.0)))
 
 

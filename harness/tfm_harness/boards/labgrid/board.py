@@ -193,7 +193,7 @@ class LabgridBoard(RealBoard):
         )
 
     def release(self) -> None:
-        """See `Board`; the place is given back, its reservation cancelled."""
+        """See `Board`; releases the place and cancels its reservation."""
         try:
             if self._client is not None:
                 self._client.close()

@@ -129,12 +129,12 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
         return field(answer, "tok", bytes)
 
     def public_key(self, name: str) -> bytes:
-        """COSE_Key bytes of ``iak``, ``result`` or ``client``; another name is a `ConfigError`, ``no-such-key``."""
+        """COSE_Key bytes of ``iak``, ``result`` or ``client``; another name raises `ConfigError` ``no-such-key``."""
         answer, _ = self.ask(Command.PUBLIC_KEY, {"key": _key(name)}, read=True)
         return field(answer, "key", bytes)
 
     def csr(self, name: str) -> bytes:
-        """PKCS#10 request for ``result`` or ``client``, DER; another name is a `ConfigError`, ``no-such-key``."""
+        """PKCS#10 request for ``result`` or ``client``, DER; another name raises `ConfigError` ``no-such-key``."""
         answer, _ = self.ask(Command.CSR, {"key": _key(name)}, read=True)
         return field(answer, "csr", bytes)
 

@@ -118,8 +118,8 @@ def is_refused(lines: Sequence[str]) -> bool:
 def hexdumps(lines: Sequence[str]) -> list[bytes]:
     """All messages in these lines, in order; every line must be a hexdump row.
 
-    Offset 0 begins a message; offsets go on without a gap, only a message's last row is short, and
-    each row's text column says the same as its numbers.
+    Offset 0 begins a message. Offsets continue without a gap, only a message's last row is short, and each row's text
+    column agrees with its numbers.
 
     Raises:
         InfrastructureError: kind ``reply-damaged``: bytes were lost or changed on the way; ``reply-too-long``: more

@@ -45,7 +45,7 @@ class Terminal:
 
     Args:
         inserted: pattern of text that the other world may insert in the middle of a line, ending in
-            a bare LF. Such text becomes a line of its own, and the interrupted line goes on.
+            a bare LF. Such text becomes a line of its own, and the interrupted line continues.
     """
 
     def __init__(self, *, inserted: re.Pattern[str] | None = None) -> None:
