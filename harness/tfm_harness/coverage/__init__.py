@@ -1,1 +1,1 @@
-"""Requirement, check, suite: which requirement each suite proves for a build."""
+"""Requirements, checks and suites: the requirements that each suite proves for a build."""

@@ -1,4 +1,4 @@
-"""The checks that helpers of suites make: of `ModelUpdates`, `ImageTrials` and `StoredObjects`."""
+"""The checks that helpers of suites make: `ModelUpdates`, `ImageTrials` and `StoredObjects`."""
 
 from __future__ import annotations
 

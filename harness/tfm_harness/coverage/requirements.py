@@ -1,6 +1,6 @@
-"""Catalogues of requirements: which check proves which item, and what no test can show.
+"""Catalogues of requirements: the checks that prove each item, and the parts that no test can show.
 
-The catalogues that come with the harness lie in ``coverage/catalogues``; users may name files of the same form:
+The catalogues of the harness are in ``coverage/catalogues``; users may name files of the same form:
 
     name: my-catalogue
     title: what it is
@@ -33,7 +33,7 @@ _FOLDER: Final = "tfm_harness.coverage.catalogues"
 
 
 class Item(BaseModel):
-    """One item of a catalogue; `checks` are ids or patterns, `cannot` says what no test can show of it."""
+    """One item of a catalogue; `checks` are ids or patterns, `cannot` names the part of it that no test can show."""
 
     model_config = _STRICT
 
@@ -56,7 +56,7 @@ class Catalogue(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedItem:
-    """An item and what became of it.
+    """An item and its state.
 
     Attributes:
         state: ``proven``: each of its checks ran and held; ``partly``: some did not run; ``excused``: a waiver or the
@@ -110,7 +110,7 @@ def load_catalogue(name: str) -> Catalogue:
 
 
 def judge_items(catalogue: Catalogue, made: Mapping[str, Iterable[str]]) -> Sequence[JudgedItem]:
-    """Each item by the findings that were made.
+    """Judge each item by the findings of a run.
 
     Args:
         catalogue: the items.

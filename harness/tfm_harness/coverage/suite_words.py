@@ -1,4 +1,4 @@
-"""What a suite says it proves, in its own words."""
+"""The claim of a suite, in its own words."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which requirement each suite proves for a build, and which stay uncovered. Nothing is run.
+"""The requirements that each suite proves for a build, and those that are not covered. No test is run.
 
-A suite's README has one table: check, what it proves, which requirement asks for it. Its test modules
-say with ``needs(...)`` which features a test wants, and name the checks they make. Both are read here
-without importing them; what the build and the target offer decides what is covered.
+A suite's README has one table: check, what it proves, the requirement behind it. Its test modules name with
+``needs(...)`` the features that a test needs, and the checks that they make. Both are read here without importing
+them; the features of the build and the target decide which rows are covered.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tfm_harness.errors import ConfigError
 
 __all__ = ["Coverage", "Row", "Suite", "Test", "cover", "declared_checks", "read_suite", "suite_rows", "suite_tests"]
 
-# What the fixtures' methods judge, by the areas of their checks.
+# The areas of the checks that the fixtures' methods make.
 _METHODS: Mapping[str, tuple[str, ...]] = {
     "verifier.result": ("cose.*", "cbor.*", "result.*"),
     "verifier.token": ("cose.*", "cbor.*", "attestation.*"),
@@ -98,8 +98,8 @@ class Row:
     """One row of a suite's table, judged for a build.
 
     Attributes:
-        tests: how many tests of the suite make its checks and can run.
-        missing: features without which no such test runs; empty when some run.
+        tests: the number of tests of the suite that make the row's checks and can run.
+        missing: the features that are missing, so that no such test runs; empty when some test runs.
     """
 
     suite: str
@@ -172,7 +172,7 @@ def _modules(folder: Path) -> Iterator[_Module]:
 
 
 def suite_rows(folder: Path) -> tuple[tuple[tuple[str, ...], str, str], ...]:
-    """The rows of a suite's README: check patterns, what they prove, who asks for it; none without a table."""
+    """The rows of a suite's README: check patterns, what they prove, the requirement; none without a table."""
     try:
         return tuple(_rows((folder / "README.md").read_text("utf-8")))
     except (OSError, UnicodeDecodeError):
@@ -184,8 +184,8 @@ def cover(suites: Sequence[Suite], features: frozenset[str], catalogue: Sequence
 
     Args:
         suites: from `read_suite`.
-        features: what firmware, build and target offer.
-        catalogue: ids of all checks there are, to find those that no suite claims.
+        features: the features of firmware, build and target.
+        catalogue: ids of all checks, to find those that no suite claims.
     """
     rows = tuple(row for suite in suites for row in _judge(suite, features))
     claimed = {check for row in rows for check in row.checks}
@@ -221,7 +221,7 @@ def _rows(text: str) -> Iterator[tuple[tuple[str, ...], str, str]]:
 
 
 class _Module:
-    """What a test module says, without importing it."""
+    """The tests and checks of a test module, read without importing it."""
 
     def __init__(self, tree: ast.Module) -> None:
         self._functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -240,7 +240,7 @@ class _Module:
                     self._checks[name] = found.value
                     waivable = next((k.value for k in node.value.keywords if k.arg == "waivable"), None)
                     self.waivable[found.value] = not (isinstance(waivable, ast.Constant) and waivable.value is False)
-            elif shared := _METHODS.get(_dotted(node.value)):  # a check of a helper, under a name of its own
+            elif shared := _METHODS.get(_dotted(node.value)):  # a check of a helper, imported under another name
                 self._checks[name] = shared[0]
 
     def tests(self) -> list[Test]:

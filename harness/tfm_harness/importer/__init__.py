@@ -1,8 +1,7 @@
-"""Reads what a TF-M build left behind and writes the build description it amounts to.
+"""Reads the files of a TF-M build and writes a build description from them.
 
-Nothing is copied, nothing is executed, private keys are named and never used. Every value carries
-where it came from; what the files do not say is listed, and files that contradict each other are
-refused.
+Nothing is copied, nothing is executed, private keys are named and never used. Every value has its
+origin; missing facts are listed, and files that contradict each other are refused.
 """
 
 from tfm_harness.importer.assemble import import_tree

@@ -1,8 +1,8 @@
-"""TF-M's security advisories TFMV-1 to TFMV-14, held against what a build says of itself.
+"""TF-M's security advisories TFMV-1 to TFMV-14, compared with the facts of a build.
 
 Source of each entry: the advisory itself (TF-M, ``docs/security/security_advisories``, read in November 2026). Releases
 with a backport are in no advisory's range of versions; they come from TF-M's release notes.
-A verdict is about version and options only: it says nothing about code that a vendor has changed.
+A verdict depends on version and options only: it does not consider code that a vendor has changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PAGE = "https://trustedfirmware-m.readthedocs.io/en/latest/security/security_adv
 
 
 class Verdict(enum.StrEnum):
-    """What an advisory means for a build."""
+    """The verdict of an advisory for a build."""
 
     AFFECTED = "affected"
     OUTSIDE = "not affected"  # by version
@@ -33,11 +33,11 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Whether a build has what an advisory is about.
+    """Whether a build has the affected part.
 
     Attributes:
-        there: None: the build does not say.
-        why: in words, with the place that says so.
+        there: whether it has it; None: the build's files do not say.
+        why: the reason in words, with its place in the files.
     """
 
     there: bool | None
@@ -45,14 +45,14 @@ class Answer:
 
 
 _EARLY = re.compile(r"-(?:rc|dev|alpha|beta|pre)", re.IGNORECASE)
-"""Of a version before its release: what the release mends may be missing. (``-13-gabcdef`` is behind a release.)"""
+"""Marks a version before its release, in which fixes of the release may be missing (``-13-gabcdef`` is after one)."""
 
 Facts = Mapping[str, Fact]
 Question = Callable[[Facts], Answer]
 
 
 def _truth(fact: Fact) -> bool | None:
-    """CMake's truth; None for what is neither, such as a variable that was not replaced."""
+    """CMake's truth of a value; None for a value that is neither true nor false, such as an unreplaced variable."""
     value = fact.value.strip().strip('"').upper()
     if value.isdecimal():
         return int(value) != 0
@@ -62,7 +62,7 @@ def _truth(fact: Fact) -> bool | None:
 
 
 def _on(key: str, words: str, *, absent: bool | None = None) -> Question:
-    """Whether an option is on. `absent`: what it means when no file names it."""
+    """Whether an option is on. `absent` is the answer when no file names it."""
 
     def ask(facts: Facts) -> Answer:
         fact = facts.get(key)
@@ -74,7 +74,7 @@ def _on(key: str, words: str, *, absent: bool | None = None) -> Question:
 
 
 def _ipc(facts: Facts) -> Answer:
-    """The IPC model; releases before 1.6 say it by TFM_PSA_API."""
+    """Whether the build has the IPC model; releases before 1.6 show it by TFM_PSA_API."""
     for key, value in (("CONFIG_TFM_SPM_BACKEND", "IPC"), ("CONFIG_TFM_SPM_BACKEND_IPC", "ON"), ("TFM_PSA_API", "ON")):
         fact = facts.get(key)
         if fact is not None:
@@ -84,7 +84,7 @@ def _ipc(facts: Facts) -> Answer:
 
 
 def _platform(*names: str) -> Question:
-    """One of these platforms, by any part of its name."""
+    """Whether the platform is one of these, by any part of its name."""
 
     def ask(facts: Facts) -> Answer:
         fact = facts.get("TFM_PLATFORM")
@@ -106,7 +106,7 @@ def _small(facts: Facts) -> Answer:
 
 
 def _cryptocell(facts: Facts) -> Answer:
-    """CC312 with the driver API instead of the legacy one, which is the default."""
+    """Whether CC312 is used with the driver API instead of the legacy one, which is the default."""
     accelerator, legacy = facts.get("CRYPTO_HW_ACCELERATOR"), facts.get("CC312_LEGACY_DRIVER_API_ENABLED")
     if accelerator is not None and _truth(accelerator) is False:
         return Answer(False, f"CRYPTO_HW_ACCELERATOR={accelerator.value} ({accelerator.where})")
@@ -117,7 +117,7 @@ def _cryptocell(facts: Facts) -> Answer:
 
 
 def _isolated(facts: Facts) -> Answer:
-    """At isolation level 1 partitions are not kept from each other anyway."""
+    """Whether partitions are isolated from each other: they are not at isolation level 1."""
     fact = facts.get("TFM_ISOLATION_LEVEL")
     if fact is None:
         return Answer(None, "TFM_ISOLATION_LEVEL is not said")
@@ -136,12 +136,12 @@ class Advisory:
 
     Attributes:
         id, cve: as published; no CVE where none is assigned yet.
-        title: what is wrong.
+        title: the problem.
         first, last: affected releases, both included.
-        needs: what must be built in; empty: every configuration is affected.
-        mended: for a series (major, minor) the release with which it was mended by a backport.
+        needs: parts that must be built in; empty: every configuration is affected.
+        mended: for a series (major, minor), the release in which a backport fixed it.
         page: the advisory's page.
-        unsure: why the range of releases is not the advisory's own; the verdict is then `UNKNOWN`.
+        unsure: the reason why the range of releases is not the advisory's own; the verdict is then `UNKNOWN`.
     """
 
     id: str
@@ -156,7 +156,7 @@ class Advisory:
 
     @property
     def source(self) -> str:
-        """Where it is published."""
+        """The address at which it is published."""
         return f"{PAGE}{self.page}.html"
 
 
@@ -223,7 +223,7 @@ ADVISORIES = (
 
 @dataclass(frozen=True, slots=True)
 class AdvisoryVerdict:
-    """What an advisory means for one build, and why."""
+    """The verdict of an advisory for one build, and the reason."""
 
     advisory: Advisory
     verdict: Verdict
@@ -234,8 +234,8 @@ def judge_advisories(facts: Facts, version: Version | None = None) -> list[Advis
     """A verdict for each advisory, in their order.
 
     Args:
-        facts: what the build says of itself (`tfm_harness.importer.read_facts`).
-        version: TF-M's release, where the facts do not name it.
+        facts: the facts of the build (`tfm_harness.importer.read_facts`).
+        version: TF-M's release, if the facts do not name it.
     """
     said = facts.get("TFM_VERSION")
     early = False
@@ -247,7 +247,7 @@ def judge_advisories(facts: Facts, version: Version | None = None) -> list[Advis
 
 
 def _next(last: Version) -> frozenset[Version]:
-    """What the first release after `last` may be called."""
+    """Possible names of the first release after `last`."""
     return frozenset({(last[0], last[1], last[2] + 1), (last[0], last[1] + 1, 0), (last[0] + 1, 0, 0)})
 
 

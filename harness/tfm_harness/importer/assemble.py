@@ -1,4 +1,4 @@
-"""From a build tree to the values of a build description, each with where it came from."""
+"""Makes the values of a build description from a build tree, each with its origin."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def import_tree(roots: Sequence[Path], *, platform: str | None = None, name: str
     """Read one TF-M build.
 
     Args:
-        roots: its folders: the SPE build (or ``api_ns``) and, where separate, the NS build.
-        platform: short name or ``TFM_PLATFORM``, where the tree does not say it or must be overruled.
+        roots: its folders: the SPE build (or ``api_ns``) and, if it is separate, the NS build.
+        platform: short name or ``TFM_PLATFORM``, if the tree does not name it or must be overruled.
         name: the description's name; made from the platform and version when absent.
 
     Raises:
-        ConfigError: nothing to import, or files that contradict each other; ``kind`` says which.
+        ConfigError: nothing to import, or files that contradict each other; ``kind`` distinguishes them.
     """
     try:
         return _import(roots, platform, name)
-    except OSError as error:  # gone or closed to us since it was listed
+    except OSError as error:  # deleted or made unreadable since it was listed
         raise ConfigError(
             f"a file of the tree cannot be read: {error.strerror}",
             kind="import-unreadable",
@@ -133,7 +133,7 @@ def _nothing(found: Found) -> ConfigError:
 
 
 def _unsigned(found: Found, facts: Facts) -> list[ImportedImageEntry]:
-    """The ELF files of a build that says that it has no boot loader (BL2=OFF); they carry their addresses."""
+    """The ELF files of a build without a boot loader (BL2=OFF); they contain their addresses."""
     fact = facts.get("BL2")
     secure = choose(found, "secure-elf")
     if fact is None or fact.on or secure is None:
@@ -147,7 +147,7 @@ def _unsigned(found: Found, facts: Facts) -> list[ImportedImageEntry]:
 
 
 def _leave_out_what_is_no_elf(result: Import) -> None:
-    """A description that names a damaged ELF file would be refused: the entry becomes a remark instead."""
+    """Replace entries with damaged ELF files by remarks: a description that names such a file would be refused."""
     for index, entry in enumerate(result.images):
         if entry.file.suffix.lower() in {".axf", ".elf"} and (words := image_words("elf", entry.file)):
             result.images[index] = replace(entry, wrong=words.partition(":")[0])
@@ -219,7 +219,7 @@ def _add_images(result: Import, signed: Signed, layout: Layout | None, keys: dic
 
 
 def _nonsecure_at(signed: Signed, layout: Layout | None) -> Value | None:
-    """The slot behind the secure image's: by the combined file, by the layout, by the padded file's size."""
+    """The address of the slot after the secure image's, from combined file, layout or the padded file's size."""
     if layout is None:
         return None
     if signed.offset is not None and signed.combined is not None:
@@ -250,7 +250,7 @@ def _entry(signed: SignedImage, world: str, about: str, at: Value | None, key: P
 
 
 def _add_merged(result: Import, found: Found) -> None:
-    """Zephyr's ``tfm_merged.hex`` holds what the other files hold: named, not loaded a second time."""
+    """Name Zephyr's ``tfm_merged.hex``, which repeats the content of the other files, without loading it as well."""
     merged = choose(found, "merged")
     if merged is not None:
         held = ", ".join(entry.file.name for entry in result.images)
@@ -258,7 +258,7 @@ def _add_merged(result: Import, found: Found) -> None:
 
 
 def _add_extra_partitions(result: Import, facts: Facts) -> None:
-    """Partitions from outside of TF-M: those that its extra manifest lists name."""
+    """Add partitions from outside of TF-M, which its extra manifest lists name."""
     fact = facts.get("TFM_EXTRA_MANIFEST_LIST_FILES")
     for listed in (part.strip() for part in (fact.value if fact else "").split(";") if part.strip()):
         path = Path(listed)

@@ -1,9 +1,9 @@
-"""What a TF-M build says about itself: its CMake configurations, its cache, its version header.
+"""The facts of a TF-M build, from its CMake configurations, its cache and its version header.
 
 TF-M v2.1 and newer install ``api_ns/cmake/spe_config.cmake`` and ``api_ns/config/config_ns_test.cmake``; v1.8
 leaves ``CMakeCache.txt``. The version header of v1.7 and older has its
-numbers as text, that of v1.8 and newer has them bare and makes the text by a macro.
-Several files may say the same thing; when they do not say the same, the tree is refused.
+numbers as text, that of v1.8 and newer has plain numbers and makes the text by a macro.
+Several files may hold the same fact; if their values differ, the tree is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MACRO = re.compile(r"\w+\((?P<name>\w+)\)")
 _TFM_PROJECT = "Trusted Firmware M"
 _VERSION = re.compile(r"(?:TF-M ?)?v?(\d{1,3})\.(\d{1,3})(?:\.(\d{1,5}))?(?:\+(\d{1,9}))?(?:[-+].*)?")
 
-# Said by more than one file; they must agree.
+# More than one file holds these facts; the files must agree.
 _SHARED = (
     "TFM_PLATFORM", "TFM_ISOLATION_LEVEL", "CONFIG_TFM_SPM_BACKEND", "TFM_VERSION", "MCUBOOT_IMAGE_VERSION_S",
     "MCUBOOT_IMAGE_NUMBER", "BL2",
@@ -36,7 +36,7 @@ _SHARED = (
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A value and where it came from (``file:line``)."""
+    """A value and its origin (``file:line``)."""
 
     value: str
     where: str
@@ -44,7 +44,7 @@ class Fact:
 
     @property
     def on(self) -> bool:
-        """CMake's truth."""
+        """Whether CMake takes the value as true."""
         return self.value.upper() in {"1", "ON", "TRUE", "YES", "Y"}
 
 
@@ -58,7 +58,7 @@ class Facts(Mapping[str, Fact]):
         self._facts: dict[str, list[Fact]] = {}
 
     def add(self, key: str, fact: Fact) -> None:
-        """Add what a file says; the first file to say something is the one that is quoted."""
+        """Add a fact from a file; the first file that holds it is quoted as its origin."""
         self._facts.setdefault(key, []).append(fact)
 
     def __getitem__(self, key: str) -> Fact:
@@ -71,7 +71,7 @@ class Facts(Mapping[str, Fact]):
         return len(self._facts)
 
     def all(self, key: str) -> list[Fact]:
-        """Everything said about `key`."""
+        """All facts about `key`."""
         return list(self._facts.get(key, ()))
 
     def partitions(self) -> list[Fact]:
@@ -89,7 +89,7 @@ def read_facts(found: Found, label: Mapping[Path, str]) -> Facts:
 
     Args:
         found: the scanned tree.
-        label: how files are called in ``where``.
+        label: gives a file's name for ``where``.
 
     Raises:
         ConfigError: kind ``import-contradiction`` when files disagree, ``import-unreadable``.
@@ -102,7 +102,7 @@ def read_facts(found: Found, label: Mapping[Path, str]) -> Facts:
         for path in found.config.get(name, ()):
             said = dict(_read(path, form, label.get(path, path.name)))
             if name == "CMakeCache.txt" and "TFM_PLATFORM" not in said:
-                continue  # the cache of a library that TF-M builds along the way
+                continue  # the cache of a library that is built together with TF-M
             if name == "tfm_version.h":
                 version = _header_version(said)
                 if version is not None:
@@ -110,7 +110,7 @@ def read_facts(found: Found, label: Mapping[Path, str]) -> Facts:
                 continue
             for key, fact in said.items():
                 facts.add(key, fact)
-            # Up to v1.7 nothing else says TF-M's version; that of an image is the vendor's own.
+            # Up to v1.7 no other file has TF-M's version; the version of an image is the vendor's own.
             project = said.get("CMAKE_PROJECT_NAME", _NOTHING).value
             if project == _TFM_PROJECT and version_of(said.get("CMAKE_PROJECT_VERSION", _NOTHING).value):
                 facts.add("TFM_VERSION", said["CMAKE_PROJECT_VERSION"])
@@ -119,7 +119,7 @@ def read_facts(found: Found, label: Mapping[Path, str]) -> Facts:
 
 
 def _header_version(said: Mapping[str, Fact]) -> Fact | None:
-    """TF-M's version from its header's definitions, through the macros that make text of it."""
+    """TF-M's version from its header's definitions, with its text macros resolved."""
     for key in ("VERSION_FULLSTR", "TFM_VERSION_FULL", "VERSION_STR", "TFM_VERSION"):
         fact, seen = said.get(key), set[str]()
         while fact is not None and (macro := _MACRO.fullmatch(fact.value)) and macro["name"] not in seen:

@@ -1,4 +1,4 @@
-"""The signed images of a tree: read, checked against themselves, each other and what the build says."""
+"""The signed images of a tree: they are read, and checked alone, against each other and against the build's facts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Signed", "SignedImage", "choose", "decoded", "read_signed"]
 
 @dataclass(frozen=True, slots=True)
 class SignedImage:
-    """One signed image: its file, where in the file, and what it says."""
+    """One signed image: its file, its offset in the file, and its contents."""
 
     role: str
     path: Path
@@ -35,7 +35,7 @@ class SignedImage:
         try:
             record = boot_record(self.image)
         except HarnessError:
-            return None  # a bad boot record is judged when the image is verified, not here
+            return None  # verification of the image judges a bad boot record, not this
         return record.type if record else None
 
     @property
@@ -56,7 +56,7 @@ class Signed:
 
 
 def decoded(path: Path) -> bytes:
-    """The bytes that an image file stands for: Intel HEX is read, anything else is as it is.
+    """The bytes that an image file stands for: Intel HEX is decoded, anything else is returned unchanged.
 
     Raises:
         ConfigError: ``import-bad-image``.
@@ -73,7 +73,7 @@ def decoded(path: Path) -> bytes:
 
 
 def choose(found: Found, role: str) -> Path | None:
-    """The file of a role; several copies must be equal.
+    """Choose the file of a role; several copies must be equal.
 
     Raises:
         ConfigError: ``import-contradiction``.
@@ -98,7 +98,7 @@ def choose(found: Found, role: str) -> Path | None:
 
 
 def read_signed(found: Found, facts: Facts, keys: Mapping[str, Path]) -> Signed:
-    """Read the signed images and refuse what contradicts itself.
+    """Read the signed images, and refuse contradictions.
 
     Raises:
         ConfigError: ``import-contradiction`` or ``import-bad-image``.
@@ -203,7 +203,7 @@ def _check(role: str, signed: SignedImage, facts: Facts, keys: Mapping[str, Path
         _check_signature(role, signed, keys[role])
 
 
-# What a signed file is made from, in the same folder.
+# For a signed file, the names of its unsigned file in the same folder.
 _SOURCES = {
     "tfm_s_signed": ("tfm_s.bin", "tfm_s.hex"),
     "tfm_ns_signed": ("tfm_ns.bin", "tfm_ns.hex"),
@@ -212,10 +212,10 @@ _SOURCES = {
 
 
 def _not_stale(signed: SignedImage) -> None:
-    """A signed image must hold the unsigned one beside it: else it was not signed again after the last build."""
+    """Refuse a signed image that does not hold the unsigned one beside it: it was not signed after the last build."""
     image = signed.image
     if image.encrypted or image.compressed:
-        return  # its payload is not what was built
+        return  # its payload is not the built file
     names = _SOURCES.get(signed.path.stem, ())
     source = next((path for name in names if (path := signed.path.parent / name).is_file()), None)
     if source is None:

@@ -1,6 +1,6 @@
-"""Where TF-M's flash layouts put the images, for the platforms the harness runs on.
+"""The addresses of images in TF-M's flash layouts, for the platforms that the harness runs on.
 
-Sources: each platform's ``flash_layout.h`` as observed in the images its builds leave, and TF-M's
+Sources: each platform's ``flash_layout.h`` as observed in the images of its builds, and TF-M's
 platform documentation (Corstone-300 for AN547, AN552 and the FVP; AN521).
 """
 
@@ -17,10 +17,10 @@ class Layout:
 
     Attributes:
         name: the short name (``an547``, ...).
-        secure: address of the secure image's slot (of the combined file, too).
-        slot: bytes of that slot, where known: the non-secure slot follows it.
-        machine: QEMU's machine, where there is one.
-        source: why, for comments.
+        secure: address of the secure image's slot (also that of the combined file).
+        slot: size of that slot in bytes, if known; the non-secure slot follows it.
+        machine: QEMU's machine, if there is one.
+        source: the source of these facts, for comments.
     """
 
     name: str
@@ -53,7 +53,7 @@ def layout_of(platform: str, version: tuple[int, int, int] | None) -> Layout | N
 
     Args:
         platform: for instance ``arm/mps3/corstone300/an547`` or ``an547``.
-        version: TF-M's version; decides where the platform's path does not.
+        version: TF-M's version, which decides if the platform's path does not.
     """
     path = platform.replace("\\", "/").rstrip("/")
     last = path.rsplit("/", 1)[-1].lower()

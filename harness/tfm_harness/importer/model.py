@@ -1,4 +1,4 @@
-"""What an import amounts to: values, each with where it came from."""
+"""The result of an import: values, each with its origin."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Import", "ImportedImageEntry", "Value"]
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value for the description and where it came from."""
+    """A value for the description, and its origin."""
 
     value: str | int | None
     where: str
@@ -31,22 +31,22 @@ class ImportedImageEntry:
     component: Value | None = None
     key: Path | None = None
     signed: SignedImage | None = None
-    wrong: str = ""  # why the file cannot be what its name says; it is left as a remark then
+    wrong: str = ""  # the reason why the content does not fit the file's name; the entry is then a remark
 
     @property
     def carries_addresses(self) -> bool:
-        """Whether the file itself says where it is loaded."""
+        """Whether the file itself contains its load address."""
         return self.file.suffix.lower() in {".axf", ".elf", ".hex"}
 
 
 @dataclass(slots=True)
 class Import:
-    """All that an import found; `tfm_harness.importer.render` writes it.
+    """The complete result of an import; `tfm_harness.importer.render` writes it.
 
     Attributes:
-        unknown: what the files do not say and a person must supply.
-        notes: what was noticed on the way.
-        private_keys: private keys that lie in the tree; none was read beyond its heading or copied.
+        unknown: facts that the files do not hold and a person must add.
+        notes: remarks about the files.
+        private_keys: files with private keys in the tree; only their headings were read, and none was copied.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Import:
     image_key: Path | None = None
     profile: Value | None = None
     console_suites: list[Value] = field(default_factory=list)
-    console_areas: list[Value] = field(default_factory=list)  # of TF-M's regression tests: what must be seen
+    console_areas: list[Value] = field(default_factory=list)  # for TF-M's regression tests: the lines that must appear
     machine: str | None = None
     unknown: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

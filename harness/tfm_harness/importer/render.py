@@ -1,4 +1,4 @@
-"""Writing a build description with, beside each value, where it came from."""
+"""Writes a build description, with the origin beside each value."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def render(result: Import, folder: Path) -> str:
 
     Args:
         result: the import.
-        folder: where the file will be: paths are written relative to it.
+        folder: the folder of the file: paths are written relative to it.
     """
     return "\n".join(_lines(result, resolved(folder))) + "\n"
 
@@ -121,7 +121,7 @@ def _path(path: Path, folder: Path) -> str:
 
 
 def _text(text: str) -> str:
-    """A YAML scalar that is text and nothing else."""
+    """A YAML scalar that is always read as text."""
     if _PLAIN.fullmatch(text) and not _NOT_TEXT.fullmatch(text):
         return text
     escaped = "".join(

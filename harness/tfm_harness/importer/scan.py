@@ -1,4 +1,4 @@
-"""Finding a TF-M build's files in the folders a user names: bounded, without following links."""
+"""Finds a TF-M build's files in the folders that a user names, with limits and without following links."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfm_harness.files import open_file, resolved
 __all__ = ["MAX_FILE", "Found", "digest", "scan"]
 
 MAX_FILE = 64 << 20
-"""Largest image file that is read, in bytes."""
+"""The largest image file that is read, in bytes."""
 
 _MAX_ENTRIES = 400_000
 _MAX_DEPTH = 8
@@ -26,9 +26,9 @@ _IMAGES = {
     "secure": ("tfm_s_signed.bin", "tfm_s_signed.hex"),
     "nonsecure": ("tfm_ns_signed.bin", "zephyr_ns_signed.bin", "tfm_ns_signed.hex", "zephyr_ns_signed.hex"),
     "combined": ("tfm_s_ns_signed.bin", "tfm_s_ns_signed.hex"),
-    # Zephyr merges all that is flashed into one file.
+    # Zephyr merges all flashed content into one file.
     "merged": ("tfm_merged.hex",),
-    # What a build without BL2 leaves: images without a signature.
+    # The files of a build without BL2: images without a signature.
     "secure-elf": ("tfm_s.axf", "tfm_s.elf"),
     "nonsecure-elf": ("tfm_ns.axf", "tfm_ns.elf"),
 }
@@ -41,15 +41,15 @@ _PUBLIC = {
 
 @dataclass(slots=True)
 class Found:
-    """What a scan found, by role; each list is ordered: installed files (``api_ns``) first, then shallow ones.
+    """The files of a scan, by role; each list is ordered: installed files (``api_ns``) first, then by depth.
 
     Attributes:
         images: by role (``bl2``, ``bl2-raw``, ``secure``, ``nonsecure``, ``combined``, ``merged``,
             ``secure-elf``, ``nonsecure-elf``).
-        config: by file name.
+        config: configuration files, by file name.
         public_keys: PEM public keys, by what they sign.
-        private_keys: files that hold a private key: reported, never read further, never copied.
-        roots: what was scanned.
+        private_keys: files that hold a private key: they are reported, never read further, never copied.
+        roots: the scanned folders.
     """
 
     roots: tuple[Path, ...] = ()
@@ -131,7 +131,7 @@ def _sort(path: Path, found: Found) -> None:
 
 
 def _regular(path: Path) -> Path:
-    """A build leaves files: a pipe would be waited for without an end, a link to nowhere holds nothing."""
+    """Whether the path is a regular file: reading a pipe could wait for ever, and a broken link has no content."""
     if path.is_file():
         return path
     raise ConfigError(

@@ -1,4 +1,4 @@
-"""Latency: the device's own counter, judged only where that counter can carry a judgement.
+"""Latency by the device's own counter, judged only if that counter is good enough for a judgement.
 
 Pure: numbers in, findings out. `Series` is a raw measurement, `Statistics` its summary; the checks
 prove the counter first (`check_counter`), then judge budgets (`check_budget`) and changes

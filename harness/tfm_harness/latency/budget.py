@@ -1,4 +1,4 @@
-"""Budgets of a build's YAML, judged only on a clock that can carry them."""
+"""Budgets of a build's YAML, which are judged only on a clock that is good enough."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Budget:
     where: str = ""
 
     def covers(self, name: str) -> bool:
-        """Whether it speaks of that series."""
+        """Whether the budget covers that series."""
         return fnmatchcase(name, self.model)
 
 
@@ -43,7 +43,7 @@ def check_budget(
         statistics: of `series.seconds`, when already computed.
 
     Returns:
-        The verdict, or None when this clock cannot carry one (reported as a note).
+        The verdict; None when this clock is not good enough for one (a note reports that).
     """
     quality = series.clock.quality
     if not report.add(

@@ -1,4 +1,4 @@
-"""What a device's tick counter is worth."""
+"""The quality of a device's tick counter."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["Clock", "ClockQuality"]
 
 
 class ClockQuality(enum.StrEnum):
-    """What ticks mean; the same words as `tfm_harness.boards.base.ClockQuality`, which is an I/O layer."""
+    """The meaning of ticks; the same words as `tfm_harness.boards.base.ClockQuality`, which is an I/O layer."""
 
     CYCLE_EXACT = "cycle-exact"  # real silicon: budgets, change detection, figures
-    DECLARED = "declared"  # the target says so of a board that the harness did not start: as cycle-exact, unproven
+    DECLARED = "declared"  # claimed by the target of a board that the harness did not start: used like cycle-exact
     DETERMINISTIC = "deterministic"  # repeats but is not time (QEMU icount): change detection only
     MEANINGLESS = "meaningless"  # emulator without icount, FVP: nothing is judged
 
@@ -29,7 +29,7 @@ class ClockQuality(enum.StrEnum):
 
     @property
     def note(self) -> str:
-        """What to print beside each figure."""
+        """The note to print beside each figure."""
         return {
             ClockQuality.CYCLE_EXACT: "cycle-exact: device time",
             ClockQuality.DECLARED: "declared by the target, not proven: device time if that is right",
@@ -46,7 +46,7 @@ class Clock:
         source: its name (``sse-counter``, ``dwt-cyccnt``, ``systick``).
         hz: declared frequency in ticks per second.
         bits: width; readings wrap at 2**bits.
-        quality: what ticks mean.
+        quality: the meaning of ticks.
         tracks_host: whether the counter should run at `hz` of the host's clock (default: only when
             cycle-exact; QEMU's free-running counters do as well, FVP and icount do not).
     """
@@ -63,12 +63,12 @@ class Clock:
 
     @property
     def follows_host(self) -> bool:
-        """Whether its rate can be judged against the host clock."""
+        """Whether the counter's rate can be judged against the host's clock."""
         return self.quality.carries_budget if self.tracks_host is None else self.tracks_host
 
     @property
     def wrap_seconds(self) -> float:
-        """After how long the counter repeats."""
+        """The seconds after which the counter repeats."""
         return float(2**self.bits / self.hz)
 
     def seconds(self, ticks: float) -> float:

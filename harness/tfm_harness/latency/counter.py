@@ -1,7 +1,7 @@
-"""Proving the counter before believing it.
+"""Proves that a counter can be trusted.
 
 Two readings show that it moves; readings far apart, each between two host times, bound its rate; the
-time of a whole run shows that the timed intervals hold the work.
+time of a whole run shows that the timed intervals contain the work.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 MIN_SHARE = 0.85
-"""Least share of a run that its timed inferences must fill."""
+"""The least share of a run that its timed inferences must take."""
 
 RATE_TOLERANCE = 0.01
 """Allowed deviation of the rate: crystals are within 100 ppm, RC oscillators that run firmware within 1 %."""
@@ -48,7 +48,7 @@ class CounterReading:
 
 @dataclass(frozen=True, slots=True)
 class RateBounds:
-    """The counter's rate lies between these, in ticks per second of host time."""
+    """Limits of the counter's rate, in ticks per second of host time."""
 
     low: float
     high: float
@@ -64,7 +64,7 @@ def check_counter(
     bound: float = 1.0,
     subject: str = "",
 ) -> bool:
-    """Does the counter move, and does its time fit the host's?
+    """Judge whether the counter moves, and whether its time fits the host's.
 
     Args:
         start, end: readings on the device around a piece of work.
@@ -72,7 +72,7 @@ def check_counter(
         bound: host seconds that may remain unexplained (transport, scheduling).
 
     Returns:
-        True when all findings passed. On a clock that does not follow the host only the moving is judged.
+        True when all findings passed. If the clock does not follow the host, only its movement is judged.
     """
     ticks = elapsed_ticks(start, end, clock.bits)
     moves = report.add(
@@ -85,7 +85,7 @@ def check_counter(
     if not moves or not clock.follows_host:
         return moves
     device = clock.seconds(ticks)
-    # A counter that may have wrapped more than once is only bounded from below.
+    # If the counter may have wrapped more than once, only a lower bound is known.
     may_wrap = host_seconds >= clock.wrap_seconds
     fits = device <= host_seconds * (1 + RATE_TOLERANCE) and (may_wrap or host_seconds - device <= bound)
     return report.add(
@@ -159,7 +159,7 @@ def _timed(series: Series, start: int, end: int) -> tuple[int, int]:
 def check_run_accounts(
     series: Series, *, start: int, end: int, report: Report, min_share: float = MIN_SHARE, subject: str = ""
 ) -> float:
-    """Do the timed inferences account for the run's time?
+    """Judge whether the timed inferences account for the run's time.
 
     A device that stops its clock before the work reports short intervals in a long run.
 

@@ -1,8 +1,8 @@
-"""Whether a time follows a value: rank correlation of timings with what a leak would follow. Pure.
+"""Tests whether a time depends on a value, by rank correlation of timings with values that may leak. Pure.
 
-Some implementations mask their secrets with random numbers, so that their time varies without telling anything
-(Mbed TLS randomises coordinates and inversions). Then the spread says nothing; what counts is whether the time goes
-with the secret number or with what is signed.
+Some implementations mask their secrets with random numbers, so their time varies without revealing anything (Mbed TLS
+randomises coordinates and inversions). Then the spread is no evidence; the question is whether the time correlates with
+the secret number or with the signed data.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from tfm_harness.latency.statistics import mid_ranks
 __all__ = ["LEAST_TIMINGS", "check_independent", "rank_correlation"]
 
 LEAST_TIMINGS = 48
-"""Fewer timings show no correlation that a random order would not show as well."""
+"""The fewest timings: with fewer, a random order shows as much correlation."""
 _LIMIT = 4.9
-"""Standard deviations: one false alarm in a million values (two-sided, normal)."""
+"""The limit in standard deviations: one false alarm in a million values (two-sided, normal)."""
 _SPEARMAN_VARIANCE = 1.06
-"""Of Fisher's z for rank correlations (Fieller, Hartley, Pearson: Biometrika 44, 1957)."""
+"""The variance factor of Fisher's z for rank correlations (Fieller, Hartley, Pearson: Biometrika 44, 1957)."""
 
 
 def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float:
-    """Spearman's coefficient, -1 to 1; 0 where one of them does not vary."""
+    """Spearman's coefficient, -1 to 1; 0 when one of them does not vary."""
     import numpy as np
 
     (first, _), (second, _) = mid_ranks(left), mid_ranks(right)
@@ -37,10 +37,10 @@ def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float:
 def check_independent(
     ticks: Sequence[int], values: Mapping[str, Sequence[int]], report: Report, *, subject: str = ""
 ) -> bool:
-    """The times of an operation that is declared to be masked follow none of the given values.
+    """Judge that the times of an operation that is declared to be masked correlate with none of the given values.
 
     Args:
-        ticks: of each operation, on an exact clock; at least `LEAST_TIMINGS`.
+        ticks: the time of each operation, on an exact clock; at least `LEAST_TIMINGS`.
         values: for each name one value of every operation, in the same order (such as the secret number's length).
 
     Raises:

@@ -1,11 +1,11 @@
-"""Whether a time depends on a value, by dudect's method: Welch's t between two classes of inputs. Pure.
+"""Tests whether a time depends on a value, by dudect's method: Welch's t between two classes of inputs. Pure.
 
 Reparaz, Balasch, Verbauwhede: "Dude, is my code constant time?" (DATE 2017). One class has a fixed input, the other has
-random inputs; which comes next is drawn anew each time. The t statistic is taken of the raw times, of times cropped at
-percentiles (what interrupts add stands in the tail) and of the second order (centred squares).
+random inputs; the next class is drawn at random each time. The t statistic is taken of the raw times, of times cropped
+at percentiles (interrupts lengthen times in the tail) and of the second order (centred squares).
 
-The times are those of the device's own counter. Where an emulator counts instructions the measurement is of
-instructions alone: it shows branches and early ends, and nothing of caches, flash and buses.
+The times are those of the device's own counter. If an emulator counts instructions, only instructions are measured:
+this shows branches and early ends, but no effects of caches, flash and buses.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tfm_harness.findings import Check, Report
 __all__ = ["CERTAIN", "LEAST_MEASUREMENTS", "SUSPICIOUS", "Dudect", "check_dudect", "dudect"]
 
 LEAST_MEASUREMENTS: Final = 10_000
-"""Measurements of both classes together; under that many there is no verdict."""
+"""The fewest measurements of both classes together; with fewer there is no verdict."""
 SUSPICIOUS: Final = 4.5
 CERTAIN: Final = 10.0
 _CROPS: Final = 20
@@ -33,8 +33,8 @@ class Dudect:
     """The outcome.
 
     Attributes:
-        fixed, random: measurements of each class.
-        raw: t of all times; positive where the fixed class takes longer. Infinite where neither class varies and they
+        fixed, random: number of measurements of each class.
+        raw: t of all times; positive when the fixed class takes longer. Infinite when neither class varies and they
             differ.
         cropped: (share of the times that was kept, t), the largest share first.
         second: t of the second order.
@@ -50,7 +50,7 @@ class Dudect:
 
     @property
     def enough(self) -> bool:
-        """Whether there are measurements enough for a verdict."""
+        """Whether there are enough measurements for a verdict."""
         return self.fixed + self.random >= LEAST_MEASUREMENTS and min(self.fixed, self.random) >= _LEAST_OF_A_CLASS
 
     @property
@@ -76,9 +76,9 @@ def dudect(fixed: Sequence[float], random: Sequence[float], *, batch: int = 1) -
 
     Args:
         fixed, random: times of the two classes.
-        batch: so many in a row were taken in one go. They may err alike: a counter that is slower than the CPU cuts all
-            of them down where they begin at one phase of it. What batches differ by then counts, and not how many times
-            they have.
+        batch: so many times in a row were measured together, and may have the same error: a counter slower than the CPU
+            rounds all of them down if they begin at the same phase. Then the differences between batches count, and
+            not the number of times in them.
 
     Raises:
         ValueError: a class has fewer than two times, or one that is not finite; no positive `batch`.
@@ -111,20 +111,20 @@ def dudect(fixed: Sequence[float], random: Sequence[float], *, batch: int = 1) -
 
 
 def _welch(left: object, right: object, left_batches: object, right_batches: object) -> float:
-    """Welch's t; 0 where two constant series are equal, infinite where they differ."""
+    """Welch's t; 0 when two constant series are equal, infinite when they differ."""
     import numpy as np
 
     one, two = np.asarray(left), np.asarray(right)
     difference = float(one.mean() - two.mean())
     spread = _spread(one, left_batches) + _spread(two, right_batches)
     size = max(1.0, abs(float(one.mean())))
-    if spread <= 1e-18 * size**2:  # nothing but rounding
+    if spread <= 1e-18 * size**2:  # only an effect of rounding
         return 0.0 if abs(difference) <= 1e-9 * size else math.copysign(math.inf, difference)
     return difference / math.sqrt(spread)
 
 
 def _spread(times: object, batches: object) -> float:
-    """The variance of the mean: of independent times, or of batches (Liang and Zeger 1986) where that is larger."""
+    """The variance of the mean: of independent times, or of batches (Liang and Zeger 1986) if that is larger."""
     import numpy as np
 
     values = np.asarray(times)
@@ -141,17 +141,17 @@ def check_dudect(
     subject: str = "",
     batch: int = 1,
 ) -> Dudect:
-    """Judge that a time does not depend on which class its input is of.
+    """Judge that a time does not depend on the class of its input.
 
     Args:
         fixed, random: times of the two classes, in ticks.
-        check: what is judged.
+        check: the check to record.
         report: gets the finding.
-        subject: what was timed.
+        subject: the timed operation.
         batch: as for `dudect`.
 
     Raises:
-        ValueError: fewer than `LEAST_MEASUREMENTS` measurements, or under a quarter of that in a class: no verdict.
+        ValueError: fewer than `LEAST_MEASUREMENTS` measurements, or less than a quarter of that in a class: no verdict.
     """
     found = dudect(fixed, random, batch=batch)
     if not found.enough:

@@ -1,4 +1,4 @@
-"""MLPerf Tiny's rules as a mode, so that figures compare.
+"""MLPerf Tiny's rules as a mode, so that figures can be compared.
 
 Source: mlcommons/tiny, benchmark runner: performance mode runs five inputs, each run at least 10 seconds
 and 10 iterations on the device's own timestamps (1 kHz or better); the figure is the median of the five.
@@ -95,8 +95,8 @@ def run_mlperf(
     Args:
         measure: runs an input that many times on the device; returns the ticks of all of them together.
         inputs: five different inputs.
-        ticks_each: what an inference takes, for planning. A run that falls short is run again, longer, four
-            times at most.
+        ticks_each: the time of an inference, for planning. A run that was too short is repeated with more iterations,
+            at most four times.
         warmup: iterations before each run, not counted.
 
     Raises:
@@ -108,7 +108,7 @@ def run_mlperf(
             measure(data, warmup)
         count = plan_iterations(ticks_each, clock)
         ticks = measure(data, count)
-        for more in (1.0, 1.5, 2.0, 3.0):  # faster than planned: cold caches, a noisy host
+        for more in (1.0, 1.5, 2.0, 3.0):  # faster than planned: the plan was made with cold caches or on a noisy host
             if not 0 < clock.seconds(ticks) < MIN_SECONDS:
                 break
             count = math.ceil(more * plan_iterations(ticks / count, clock))

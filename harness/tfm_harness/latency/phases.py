@@ -1,4 +1,4 @@
-"""Where the time of one request goes, from the device's phase ticks to the host's clock."""
+"""The breakdown of one request's time, from the device's phase ticks to the host's clock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MARKS = (
 """The eight ticks of docs/protocol.md, infer: ``ph``."""
 
 PHASES = ("dispatch", "sample", "prepare", "inference", "claims", "signing", "response")
-"""The seven intervals between `MARKS`; ``wire`` is what the host saw beyond them."""
+"""The seven intervals between `MARKS`; ``wire`` is the rest of the time that the host measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,11 @@ class Phases:
 
     @property
     def wire_seconds(self) -> float:
-        """What the device's counter does not explain: both transfers and the host's own delay."""
+        """The time that the device's counter does not explain: both transfers and the host's own delay."""
         return self.host_seconds - self.device_seconds
 
     def seconds(self, clock: Clock) -> dict[str, float]:
-        """All phases in seconds, and ``wire`` where the clock follows the host: then they add up to `host_seconds`."""
+        """All phases in seconds, and ``wire`` if the clock follows the host: then they add up to `host_seconds`."""
         device = {name: clock.seconds(t) for name, t in self.ticks.items()}
         return {**device, "wire": self.wire_seconds} if clock.follows_host else device
 
@@ -71,7 +71,7 @@ def check_phases(
         marks: eight raw readings, in the order of `MARKS`.
         bound: host seconds the wire may take (message bytes at the UART's rate plus scheduling).
         result_ticks: start and end ticks of the signed result, when there is one.
-        inference_ticks: what an inference of this model takes (median of a series), when known:
+        inference_ticks: the time of an inference of this model (median of a series), if known:
             the timed interval must hold at least `MIN_SHARE` of it.
 
     Raises:
@@ -121,7 +121,7 @@ def _check_result(
         problems.append(f"ticks span {inside}, an inference takes about {needed / MIN_SHARE:.0f}")
     if phases.ticks["inference"] < needed:
         problems.append(f"phase inference is {phases.ticks['inference']} ticks")
-    # The signed ticks must lie inside the request they belong to, in order.
+    # The signed ticks must be inside their request, in order.
     positions = [elapsed_ticks(marks[0], tick, clock.bits) for tick in (start, end, marks[-1])]
     if positions != sorted(positions):
         problems.append(f"the signed ticks {start} and {end} do not lie in order inside {marks[0]} to {marks[-1]}")

@@ -1,11 +1,11 @@
-"""The regression gate: is it slower than before, and would we bet on it?
+"""The regression gate: is the model slower than before, and is that certain?
 
-Two questions. Against the accepted baseline: a rank test and a bootstrap interval must both say slower,
-and by more than a practical threshold. Against the last nights: tonight's median against the median of
-their medians, with a threshold that grows with how much nights differ among themselves. A deterministic
-counter has no spread within a night, so that the spread between nights is what keeps false alarms away.
-Nights that were too slow themselves do not count for the spread: a farm runs several builds, and one that stays
-slow between others that do not would widen the threshold until it passes.
+There are two comparisons. With the accepted baseline: a rank test and a bootstrap interval must both show slower
+times, by more than a practical threshold. With the last nights: tonight's median is compared with the median of
+their medians; the threshold grows with the differences between nights. A deterministic counter has no spread within
+a night, so only the spread between nights prevents false alarms. Nights that were too slow themselves do not count
+for the spread: a farm runs several builds, and one that is always slower than the others would widen the threshold
+until it passes.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from tfm_harness.latency.statistics import bootstrap_ratio, mann_whitney_greater
 __all__ = ["GateResult", "Night", "regression_gate"]
 
 THRESHOLD = 0.01
-"""Practical threshold: smaller changes of the median are never a regression."""
+"""The practical threshold: a smaller change of the median is never a regression."""
 
 ALPHA = 0.001
-"""Level of the rank test."""
+"""The level of the rank test."""
 
 MIN_VALUES = 8
-"""Fewer values a side cannot reach `ALPHA`: the normal approximation needs them too."""
+"""The fewest values on each side: with fewer, the test cannot reach `ALPHA`, and the normal approximation fails."""
 
 NIGHTS = 14
 MIN_NIGHTS = 5
@@ -48,7 +48,7 @@ class Night:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What the gate saw.
+    """The result of the gate.
 
     Attributes:
         verdict: ``no-baseline``, ``not-comparable``, ``not-judged``, ``passed``, ``faster``, ``slower`` or ``drift``.
@@ -56,7 +56,7 @@ class GateResult:
         p_value: of the rank test, None when it did not run.
         interval: 99 % bootstrap interval of the relative change.
         drift: relative change against the median of the last nights, None with fewer than `MIN_NIGHTS`.
-        nights: how many comparable nights there were.
+        nights: the number of comparable nights.
     """
 
     verdict: str
@@ -175,8 +175,8 @@ def _calm(medians: Sequence[float], accepted: float | None, threshold: float) ->
     """The nights that were not too slow by the rule of their time, oldest first.
 
     Args:
-        medians: of all nights, oldest first.
-        accepted: median of the baseline; without one, the median of the nights before is what a night is held to.
+        medians: the medians of all nights, oldest first.
+        accepted: median of the baseline; without one, a night is compared with the median of the nights before it.
         threshold: as for the gate.
     """
     calm: list[float] = []
@@ -215,7 +215,7 @@ def _drift(current: Series, medians: Sequence[float], limit: float, report: Repo
 
 
 def _incomparable(a: Series, b: Series) -> str:
-    """Why two series must not be compared; empty when they may."""
+    """The reason why two series must not be compared; empty when they may."""
     facts: Mapping[str, tuple[object, object]] = {
         "model": (a.name, b.name),
         "board": (a.board, b.board),

@@ -21,11 +21,11 @@ class Series:
     Attributes:
         name: what was measured, usually the model's name.
         ticks: raw values, warm-ups excluded, in order.
-        empty: raw values of an empty measurement, in order.
+        empty: raw values of empty measurements (nothing between start and stop), in order.
         clock: the counter.
         warmup: inferences run before the first value and not timed.
-        board, build, firmware: where it ran; `build` is a digest of the images.
-        environment: what else decides comparability (emulator version, flags).
+        board, build, firmware: what it ran on; `build` is a digest of the images.
+        environment: further facts that decide comparability (emulator version, flags).
     """
 
     name: str
@@ -91,15 +91,15 @@ class Series:
 
 
 def series_board(board: str, target: str, count: int, *, virtual: bool) -> str:
-    """What a series says it was measured on; only series of the same are compared.
+    """The name in a series of the board on which it was measured; only series with the same name are compared.
 
-    Real boards differ from each other, so each has series of its own. Emulators of one target do not: whichever of a
-    pool measures, it is compared with the same baseline.
+    Real boards differ from each other, so each has its own series. Emulators of one target do not: all of a pool are
+    compared with the same baseline.
 
     Args:
-        board: the board's name; of a pool, which one (``an547.2``).
+        board: the board's name; in a pool, that of the single board (``an547.2``).
         target: the target's name (``an547``).
-        count: how many boards the target stands for, also where a run uses only one of them.
+        count: the number of boards of the target, even if a run uses only one of them.
         virtual: whether the board is emulated.
     """
     numbered = board.startswith(f"{target}.") and board.removeprefix(f"{target}.").isdigit()
@@ -107,10 +107,10 @@ def series_board(board: str, target: str, count: int, *, virtual: bool) -> str:
 
 
 def check_series(series: Series, report: Report, *, expected: int, subject: str = "") -> bool:
-    """Is the series complete and longer than nothing?
+    """Judge whether the series is complete, and its times are longer than zero.
 
     Args:
-        expected: how many timings were asked for.
+        expected: the number of requested timings.
     """
     subject = subject or series.name
     complete = report.add(

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 STATISTICS: Final = frozenset({"min", "median", "p90", "p99", "max", "mean"})
-"""The names of what a budget can limit."""
+"""The names of the statistics that a budget can limit."""
 
 RESAMPLES = 2000
 
@@ -60,11 +60,11 @@ class Statistics:
         return asdict(self)
 
     def scaled(self, factor: float) -> Statistics:
-        """In another unit."""
+        """The same statistics in another unit."""
         return Statistics(self.n, *(v * factor for v in list(asdict(self).values())[1:]))
 
     def get(self, statistic: str) -> float:
-        """By one of the names in `STATISTICS`."""
+        """The statistic with one of the names in `STATISTICS`."""
         if statistic not in STATISTICS:
             raise ValueError(f"no statistic is called {statistic!r}")
         return float(getattr(self, statistic))
@@ -128,7 +128,7 @@ def bootstrap_ratio(
 
 
 def mid_ranks(values: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.intp]]:
-    """The rank of each value from 1 on, ties sharing the mean of theirs; and how many values share each rank."""
+    """The rank of each value from 1 on, with the mean rank for ties; and the number of values at each rank."""
     import numpy as np
 
     _, inverse, counts = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True, return_counts=True)
@@ -136,7 +136,7 @@ def mid_ranks(values: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.intp]]:
 
 
 def mann_whitney_greater(current: npt.ArrayLike, baseline: npt.ArrayLike) -> float:
-    """One-sided p-value: how likely is it that `current` ranks this high if both come from one distribution."""
+    """One-sided p-value: the probability that `current` ranks this high if both come from one distribution."""
     import numpy as np
 
     x, y = np.asarray(current, dtype=np.float64), np.asarray(baseline, dtype=np.float64)

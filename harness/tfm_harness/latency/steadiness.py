@@ -1,7 +1,7 @@
-"""Whether times are steady: the tail against the median, outliers that come regularly, spread. Pure.
+"""Checks that times are steady: the tail against the median, outliers at regular distances, spread. Pure.
 
-On a clock that counts instructions, or silicon's own, a slow inference is the device's. Where the host disturbs the
-clock, single slow ones say nothing; but what comes at a regular distance is never the host's.
+On a clock that counts instructions, or on silicon's own clock, the device causes a slow inference. If the host disturbs
+the clock, single slow inferences show nothing; but outliers at a regular distance are never caused by the host.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from tfm_harness.latency import catalogue
 __all__ = ["TAIL_RATIO", "check_constant", "check_periodic", "check_start", "check_tail", "regular_distance"]
 
 TAIL_RATIO = 2.0
-"""The slowest inference may take so many times the median, on an exact clock."""
+"""On an exact clock, the slowest inference may take so many times the median."""
 START_SHARE = 0.03
-"""Of an inference's ticks that may pass between its input's being ready and its start."""
+"""The share of an inference's ticks that may pass between "input ready" and its start."""
 SPREAD = 0.001
-"""Of the median, between the shortest and the longest signing."""
+"""The allowed difference between the shortest and the longest signing, as a share of the median."""
 _OUTLIER = 3.0
 _LEAST_REPEATS = 5
 
 
 def check_tail(ticks: Sequence[float], report: Report, *, subject: str = "") -> bool:
-    """On an exact clock: the slowest of a series against its median."""
+    """Judge, on an exact clock, the slowest time of a series against its median."""
     middle, most = median(ticks), max(ticks)
     slow = [index for index, value in enumerate(ticks) if value > TAIL_RATIO * middle]
     return report.add(
@@ -39,7 +39,7 @@ def check_tail(ticks: Sequence[float], report: Report, *, subject: str = "") -> 
 
 
 def check_periodic(series: Sequence[Sequence[float]], report: Report, *, subject: str = "") -> bool:
-    """On any clock: outliers that come at one regular distance, in every series."""
+    """Judge, on any clock, whether every series has outliers at one regular distance."""
     distances = [regular_distance(ticks) for ticks in series]
     found = [distance for distance in distances if distance is not None]
     return report.add(
@@ -53,7 +53,7 @@ def check_periodic(series: Sequence[Sequence[float]], report: Report, *, subject
 
 
 def regular_distance(ticks: Sequence[float]) -> int | None:
-    """The distance at which outliers come: all places of one phase are outliers, at least five of them."""
+    """The distance between regular outliers: all places of one phase are outliers, at least five of them."""
     limit = _OUTLIER * median(ticks)
     slow = {index for index, value in enumerate(ticks) if value > limit}
     for distance in range(2, len(ticks) // _LEAST_REPEATS + 1):
@@ -65,7 +65,7 @@ def regular_distance(ticks: Sequence[float]) -> int | None:
 
 
 def check_start(marks: Sequence[Sequence[int]], report: Report, *, subject: str = "") -> bool:
-    """Between input ready and inference start there is nothing to do; the best of several requests counts.
+    """Judge the time between "input ready" and inference start, which needs no work; the best request counts.
 
     Args:
         marks: for each request its eight ticks (`tfm_harness.latency.phases.MARKS`).
@@ -83,7 +83,7 @@ def check_start(marks: Sequence[Sequence[int]], report: Report, *, subject: str 
 
 
 def check_constant(ticks: Sequence[int], report: Report, *, subject: str = "") -> bool:
-    """On an exact clock: the same number of ticks whatever is signed; none at all is no measurement."""
+    """Judge, on an exact clock, that signing takes the same ticks whatever is signed; zero ticks are no measurement."""
     middle = median(ticks)
     spread = max(ticks) - min(ticks)
     return report.add(

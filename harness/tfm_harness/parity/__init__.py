@@ -1,4 +1,4 @@
-"""Numeric parity: does the device compute what the reference interpreter computes?
+"""Numeric parity: does the device compute the same numbers as the reference interpreter?
 
 * `tfm_harness.parity.engines`: reference interpreters, each in its own process.
 * `tfm_harness.parity.compare`: the judgement, pure: arrays in, findings out.
@@ -57,10 +57,10 @@ __getattr__, __dir__ = lazy_exports(__name__, _HOMES)
 
 
 class _Package(ModuleType):
-    """`compare` and `quantise` are functions for whoever imports them from here, and modules as well.
+    """Makes `compare` and `quantise` functions for those who import them from here, although modules have these names.
 
     The import system stores each imported submodule as an attribute of its package. Without this class, the function
-    would become the module once anybody had imported the submodule.
+    would be replaced by the module as soon as the submodule was imported.
     """
 
     def __setattr__(self, name: str, value: object) -> None:

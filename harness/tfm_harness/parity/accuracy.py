@@ -1,7 +1,7 @@
-"""How right a model is on labelled data: confusion matrices of device and reference, side by side, and AUC. Pure.
+"""Accuracy of a model on labelled data: confusion matrices of device and reference, and AUC. Pure.
 
-Parity says whether the device computes what the model says; accuracy, whether the model is right. Either can fail
-alone.
+Parity shows whether the device computes the model's numbers; accuracy shows whether the model is right. Either can
+fail alone.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ __all__ = ["AccuracyResult", "Metric", "area_under_curve", "check_accuracy", "co
 
 Metric = Literal["top-1", "auc"]
 _PRINTED_STEP = 1.5e-3
-"""Three printed decimals, each rounded or cut."""
+"""The largest error of a number that is printed with three decimals, rounded or cut."""
 
 _SHOWN_WRONG = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccuracyResult:
-    """What a device and the reference make of the same labelled inputs.
+    """The results of a device and the reference on the same labelled inputs.
 
     Attributes:
         model: its name.
         metric: ``top-1`` (share of inputs whose largest output is their class's) or ``auc``.
-        least: what the build asks for; None: nothing.
+        least: the value that the build requires; None: none.
         device, reference: the metric of each.
         labels: the classes' names.
         device_matrix, reference_matrix: rows: true class, columns: decided class; counts. Empty for ``auc``.
-        alike: inputs on which both decide alike.
-        samples: inputs.
-        differing: the first inputs on which they do not, by name.
+        alike: number of inputs on which both decide the same.
+        samples: number of inputs.
+        differing: the names of the first inputs on which they decide differently.
     """
 
     model: str
@@ -63,7 +63,7 @@ def confusion_matrix(truth: npt.ArrayLike, decided: npt.ArrayLike, classes: int)
 
     Args:
         truth, decided: n class numbers each, 0 to `classes` - 1.
-        classes: how many there are.
+        classes: the number of classes.
 
     Raises:
         ValueError: a class number outside of the range, or arrays of different lengths.
@@ -79,14 +79,14 @@ def confusion_matrix(truth: npt.ArrayLike, decided: npt.ArrayLike, classes: int)
 
 
 def area_under_curve(truth: npt.ArrayLike, scores: npt.ArrayLike) -> float:
-    """Area under the ROC curve: how probably a true sample has the larger score; ties count half (Mann-Whitney).
+    """Area under the ROC curve (Mann-Whitney): the probability that a true sample scores higher; ties count half.
 
     Args:
         truth: n numbers, 1 (anomaly) or 0.
         scores: n finite numbers.
 
     Raises:
-        ValueError: only one class is there, or a score is not finite.
+        ValueError: there is only one class, or a score is not finite.
     """
     true, value = np.asarray(truth, dtype=np.int64), np.asarray(scores, dtype=np.float64)
     positives = int((true == 1).sum())
@@ -114,19 +114,19 @@ def check_accuracy(
     names: Sequence[str] = (),
     printed: bool = False,
 ) -> AccuracyResult:
-    """Judge what the device and the reference make of the same labelled inputs.
+    """Judge the results of the device and the reference on the same labelled inputs.
 
     Args:
         truth: n class numbers; 0 or 1 for ``auc``.
         device, reference: scores (n, classes) for ``top-1``, (n,) for ``auc``: larger means class 1.
         report: gets the findings.
         model: its name, for the findings.
-        metric: what is measured.
-        least: the smallest value that is good enough; None: nothing is asked for.
+        metric: the metric to compute.
+        least: the smallest value that is good enough; None: no value is required.
         labels: the classes' names; default: their numbers.
         names: the inputs' names.
-        printed: the device's scores came as text with few decimals: rounding can make two of them equal, and then the
-            reference tells which of the two is meant.
+        printed: whether the device's scores came as text with few decimals. Rounding can make two of them equal; then
+            the reference decides which of the two is meant.
 
     Raises:
         ValueError: as `confusion_matrix`, `area_under_curve`.
@@ -164,9 +164,9 @@ def check_accuracy(
 
 
 def _rounded_to_a_tie(device: npt.NDArray[Any], reference: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Where the device's largest printed scores are equal, and the reference's for the same classes nearly so.
+    """Samples whose largest printed scores are equal, while the reference's scores of these classes are nearly equal.
 
-    Equal numbers alone say nothing: a device that prints the same for all classes would always be right.
+    Equal numbers alone are not enough: a device that prints the same for all classes would always be right.
     """
     tied = device == device.max(axis=1, keepdims=True)
     largest = reference.max(axis=1, keepdims=True)
@@ -210,7 +210,7 @@ def _judge(found: AccuracyResult, report: Report) -> None:
 
 
 def _most_confused(found: AccuracyResult) -> str:
-    """Which class the reference takes most often for which other one, in words."""
+    """The pair of classes that the reference confuses most often, in words."""
     if not found.reference_matrix:
         return ""
     matrix = np.array(found.reference_matrix)

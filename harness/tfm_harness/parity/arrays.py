@@ -1,4 +1,4 @@
-"""Arrays of a model's tensors: inputs brought into form, never converted; parts of outputs joined."""
+"""Arrays of a model's tensors: brings inputs into form without converting them, and joins parts of outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Arrays = list[npt.NDArray[Any]]
 def check_inputs(info: ModelInfo, inputs: Sequence[npt.ArrayLike] | npt.ArrayLike) -> Arrays:
     """Bring inputs into one array (n, *shape) for each input tensor; never converts values.
 
-    A lone array, or one without the batch axis, is accepted where that is unambiguous.
+    A single array, or one without the batch axis, is accepted if that is unambiguous.
 
     Raises:
         ConfigError: kind ``input-count``, ``input-type``, ``input-shape``.
@@ -67,7 +67,7 @@ def check_inputs(info: ModelInfo, inputs: Sequence[npt.ArrayLike] | npt.ArrayLik
 
 
 def join(parts: Sequence[Sequence[npt.NDArray[Any]]], tensors: Sequence[TensorInfo]) -> Arrays:
-    """Parts of many vectors, one after the other: one array (n, *shape) of its type for each tensor, n from 0."""
+    """Join parts of many vectors in order: one array (n, *shape) of its type for each tensor, n from 0."""
     if not parts:
         return [np.empty((0, *t.shape), dtype=t.dtype) for t in tensors]
     joined = [np.concatenate(column) for column in zip(*parts, strict=True)]

@@ -1,8 +1,8 @@
 """The judgement of parity: reference and device outputs in, findings out. Pure.
 
-Bit-exact unless a named tolerance speaks of the operator that makes the output; numbers that describe
-a difference (histogram, SQNR, cosine, top-1) are always reported and never judged: accuracy and top-1
-cannot see a wrong kernel, bit-exactness can.
+Outputs must be bit-exact, unless a named tolerance covers the operator that makes the output. Numbers that describe
+a difference (histogram, SQNR, cosine, top-1) are always reported and never judged: accuracy and top-1 cannot reveal
+a wrong kernel, bit-exactness can.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Comparison", "Difference", "OutputComparison", "compare"]
 
 Array = npt.NDArray[Any]
 HISTOGRAM_BINS = 513
-"""At most this many distinct differences are kept in a histogram; the rest is summed up in the last ones."""
+"""The most distinct differences in a histogram; larger ones are added to the last ones."""
 
 
 def compare(
@@ -44,7 +44,7 @@ def compare(
         tolerance: named tolerances that may apply; None or none matching: bit-exact.
         info: the parsed model: names the op behind each output, gives quantisation for real units.
         model: the model's name (default: from `info`).
-        subject: what findings call this comparison (default: the model's name).
+        subject: the comparison's name in findings (default: the model's name).
 
     Returns:
         The comparison; `passed` is the verdict before policy and waivers.
@@ -118,7 +118,7 @@ def _compare_output(
     vectors = len(ref)
     flat_ref, flat_dev = ref.reshape(vectors, -1), dev.reshape(vectors, -1)
     exact = metrics.equal_bits(flat_ref, flat_dev)
-    with np.errstate(invalid="ignore"):  # a signalling NaN is a value like any other here
+    with np.errstate(invalid="ignore"):  # a signalling NaN must not raise an error here
         real_ref = (dequantise(ref, tensor) if tensor else ref.astype(np.float64)).reshape(vectors, -1)
         real_dev = (dequantise(dev, tensor) if tensor else dev.astype(np.float64)).reshape(vectors, -1)
     integral = ref.dtype.kind in "iub"
@@ -162,7 +162,7 @@ def _within(
         differing = int((~exact).sum())
         largest = max((abs(k) for k in histogram), default=0)
         return largest <= tolerance.max_lsb and differing <= tolerance.max_share * exact.size
-    # A reference that is not finite excuses nothing: only the same bits pass there.
+    # A reference that is not finite excuses no difference: only the same bits pass there.
     finite = np.where(np.isfinite(size), size, 0.0)
     largest = finite.max(axis=1, keepdims=True, initial=0.0)
     limit = tolerance.abs + tolerance.rel * finite + tolerance.of_largest * largest

@@ -1,4 +1,4 @@
-"""What a comparison found: plain values, no judgement."""
+"""The results of a comparison: plain values, no judgement."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Comparison:
     """The whole comparison of one model.
 
     Attributes:
-        failing: numbers of the vectors that any output differs in (bit-exact sense), ascending.
+        failing: numbers of the vectors in which any output differs (is not bit-exact), ascending.
     """
 
     model: str
@@ -112,7 +112,7 @@ class Comparison:
         return next((o.first for o in self.outputs if o.first is not None), None)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; histogram keys become text, and so do numbers JSON has no word for (``"inf"``)."""
+        """For JSON; histogram keys become text, and so do numbers that JSON cannot represent (``"inf"``)."""
         plain = asdict(self)
         for output in plain["outputs"]:
             output["histogram"] = {str(k): v for k, v in output["histogram"].items()}

@@ -1,7 +1,7 @@
-"""Models that Vela has compiled for an Ethos-U: what the file says, and whether it belongs to its reference. Pure.
+"""Models that Vela has compiled for an Ethos-U: the file's contents, and whether it belongs to its reference. Pure.
 
-No interpreter of this host runs such a model: its operators ``ethos-u`` hold commands for the NPU. What it must compute
-is told by the model before Vela. Facts: Vela's driver actions (payload ``COP1``: configuration word and architecture
+No interpreter of this host runs such a model: its operators ``ethos-u`` hold commands for the NPU. The model before
+Vela determines the right outputs. Facts: Vela's driver actions (payload ``COP1``: configuration word and architecture
 word), the registers CONFIG and ID of the Ethos-U core driver, the model's description and metadata as Vela writes them.
 """
 
@@ -28,19 +28,19 @@ ETHOS_U: Final = "ethos-u"
 
 _PRODUCTS: Final = {0: "ethos-u55", 1: "ethos-u65", 2: "ethos-u85"}  # CONFIG.product, bits 28 to 31
 _MACS: Final = {"ethos-u55": (32, 64, 128, 256), "ethos-u65": (256, 512), "ethos-u85": (128, 256, 512, 1024, 2048)}
-_CONFIG: Final = 1  # driver action: the two words that follow say what the commands are for
+_CONFIG: Final = 1  # driver action: the two words that follow name the target of the commands
 _VERSION: Final = re.compile(r"Vela (\d{1,3}(?:\.\w{1,12}){0,4}) Optimised")
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledModel:
-    """What a compiled model's file says.
+    """The contents of a compiled model's file.
 
     Attributes:
         info: its tensors and operators.
-        accelerator: ``ethos-u55-256`` and the like; empty where the payload is of another form than COP1.
+        accelerator: ``ethos-u55-256`` and the like; empty when the payload has another form than COP1.
         forms: forms of the payloads, for instance ``COP1``.
-        vela: the compiler's version; empty where the file does not say it (Vela 5's new code generator does not).
+        vela: the compiler's version; empty when the file does not hold it (Vela 5's new code generator omits it).
         payloads: for each operator ``ethos-u``: SHA-256 of its constant tensors (commands, weights), in order.
     """
 
@@ -67,7 +67,7 @@ def is_compiled(info: ModelInfo) -> bool:
 
 
 def read_compiled(model: bytes, *, name: str = "model") -> CompiledModel:
-    """Read what a compiled model says about itself.
+    """Read the contents of a compiled model.
 
     Raises:
         ConfigError: kind ``model-malformed`` and others of `parse_model`; ``model-not-compiled``: no operator for an
@@ -105,14 +105,14 @@ def read_compiled(model: bytes, *, name: str = "model") -> CompiledModel:
 
 
 def mismatches(compiled: CompiledModel, reference: ModelInfo, model: bytes, before: bytes) -> Iterator[str]:
-    """Why a compiled model cannot have been made of `reference`, in words; none when it can.
+    """The reasons why a compiled model cannot have been made of `reference`, in words; none when it can.
 
-    Vela keeps the interface (count, order, shape, type and quantisation of inputs and outputs), and leaves unchanged
-    what it gives to the CPU: such an operator stands in both files, with the same constants.
+    Vela keeps the interface (count, order, shape, type and quantisation of inputs and outputs). Operators that it
+    leaves to the CPU are unchanged: both files hold such an operator, with the same constants.
 
     Args:
-        compiled: what `model` says.
-        reference: what `before` says.
+        compiled: the contents of `model`.
+        reference: the contents of `before`.
         model: bytes of the compiled model.
         before: bytes of the model before Vela.
 
@@ -156,12 +156,12 @@ def _words(tensor: TensorInfo) -> str:
 
 
 def _signature(info: ModelInfo, op: Operator, model: bytes) -> tuple[object, ...]:
-    """What an operator is and works on, apart from numbers of tensors."""
+    """An operator's name, outputs and constants, without the numbers of tensors."""
     import tflite
 
     root = tflite.Model.GetRootAs(model, 0)
     outputs = tuple(_interface(info.tensors[index]) for index in op.outputs)
-    # (A tensor that is computed may be computed by the NPU now; what is constant must be the same.)
+    # (An input that is computed may come from the NPU now; constants must be the same.)
     constants = tuple(
         sha256(constant_bytes(root, i)).hexdigest() for i in op.inputs if i >= 0 and info.tensors[i].constant
     )

@@ -1,4 +1,4 @@
-"""Inputs worth keeping for a model: those that split two implementations. They come first in every later session.
+"""A model's corpus: inputs on which two implementations differed. They come first in every later session.
 
 One file for each model, named by its digest; NumPy's format without pickled objects.
 """
@@ -52,10 +52,10 @@ def kept(folder: Path, info: ModelInfo) -> Arrays:
 
 
 def keep(folder: Path, info: ModelInfo, inputs: Sequence[npt.NDArray[Any]]) -> int:
-    """Add vectors to a model's corpus, new ones first, each once, at most 128; whole or not at all.
+    """Add vectors to a model's corpus, new ones first, each once, at most 128; all of them or none.
 
     Returns:
-        How many the corpus has now.
+        The number of vectors in the corpus now.
 
     Raises:
         ConfigError: as `kept`.

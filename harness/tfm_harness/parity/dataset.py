@@ -1,4 +1,4 @@
-"""Data sets as MLPerf Tiny lays them out: a file of labels and a file for each input.
+"""Data sets in the layout of MLPerf Tiny: a file of labels and a file for each input.
 
 Source: eembc/energyrunner, datasets/README.md; mlcommons/tiny, benchmark/runner/datasets.py.
 """
@@ -24,11 +24,11 @@ from tfm_harness.parity.quantise import QuantisationRule, dequantise, quantise
 __all__ = ["LabelledSample", "Taken", "input_bytes", "read_dataset", "tensors_of", "wire_of"]
 
 Taken = Literal["tensor", "uint8", "float32"]
-"""What a firmware takes over the wire: the input tensor's own bytes; unsigned bytes, of which it subtracts 128; or
-single-precision numbers, which it quantises."""
+"""The input that a firmware takes over the wire: the input tensor's own bytes; unsigned bytes, from which it subtracts
+128; or single-precision numbers, which it quantises."""
 
 TRACES: Final = frozenset({".csv", ".npz", ".resd", ".sds"})
-"""What recorded traces are called, see `tfm_harness.stimulus.trace`."""
+"""The endings of recorded traces' names, see `tfm_harness.stimulus.trace`."""
 
 _MOST_LABELS: Final = 16 << 20
 _MOST_INPUT: Final = 64 << 20
@@ -42,7 +42,7 @@ class LabelledSample:
     Attributes:
         name: the input's file.
         label: its class.
-        parts: what the device is given, one after the other; their scores are averaged.
+        parts: the inputs that the device gets in turn; their scores are averaged.
     """
 
     name: str
@@ -51,7 +51,7 @@ class LabelledSample:
 
 
 def input_bytes(info: ModelInfo, taken: Taken) -> int:
-    """Bytes of one input as the firmware takes it."""
+    """The number of bytes of one input in the form that the firmware takes."""
     return info.input_bytes if taken != "float32" else 4 * info.inputs[0].elements
 
 
@@ -69,8 +69,8 @@ def read_dataset(
         folder: holds everything.
         labels: the labels' file.
         size: bytes of one input.
-        samples: so many lines, evenly spread; None: all.
-        windows: of a model that reads the sensor: inputs of a recorded trace, one for each of its windows.
+        samples: the number of lines to use, evenly spread; None: all.
+        windows: for a model that reads the sensor: makes the inputs of a recorded trace, one for each window.
 
     Raises:
         ConfigError: ``dataset``: a file that is missing, too large or of another size, a line of another form, a file
@@ -96,7 +96,7 @@ def read_dataset(
 
 
 def tensors_of(parts: list[bytes], info: ModelInfo, taken: Taken, rule: QuantisationRule) -> npt.NDArray[Any]:
-    """What the model gets of inputs as the firmware takes them: (n, *shape) of the input tensor's type.
+    """The model's input tensors, (n, *shape) of the tensor's type, from inputs in the form that the firmware takes.
 
     Raises:
         ConfigError: ``input-not-finite``; ``dataset``: the model's input cannot be made of it.
@@ -116,7 +116,7 @@ def tensors_of(parts: list[bytes], info: ModelInfo, taken: Taken, rule: Quantisa
 
 
 def wire_of(tensors: npt.NDArray[Any], info: ModelInfo, taken: Taken) -> list[bytes]:
-    """The inputs as the firmware takes them, of which it makes these tensors: the other way round."""
+    """The inputs in the form that the firmware takes, from input tensors: the inverse of `tensors_of`."""
     if taken == "float32":
         real = np.asarray(dequantise(tensors, info.inputs[0]), dtype="<f4")
         return [each.tobytes() for each in real]
@@ -128,7 +128,7 @@ def wire_of(tensors: npt.NDArray[Any], info: ModelInfo, taken: Taken) -> list[by
 def _samples(
     folder: Path, row: list[str], where: str, size: int, windows: Callable[[Path], Sequence[bytes]] | None
 ) -> list[LabelledSample]:
-    """What a line names: a trace has a sample for each window, any other file is one."""
+    """The samples of a line: a trace has a sample for each window, any other file is one sample."""
     words = [word.strip() for word in row]
     numbers = words[1:]
     if (
@@ -168,7 +168,7 @@ def _samples(
 def _of_trace(
     words: list[str], label: int, path: Path, where: str, windows: Callable[[Path], Sequence[bytes]]
 ) -> list[LabelledSample]:
-    """A decision for each window of a recorded trace.
+    """One sample for each window of a recorded trace.
 
     Raises:
         ConfigError: ``dataset``: the line cuts the trace itself, or it is shorter than a window; else as `windows`.

@@ -1,7 +1,7 @@
-"""How far a set of vectors reaches into a model's arithmetic, and the search for vectors that reach further.
+"""Coverage of the edges of a model's arithmetic by a set of vectors, and a search for vectors that reach more edges.
 
 The edges are those of `tfm_harness.parity.numpy_reference.edges`; the NumPy reference measures them, so int8 models of
-its operators are covered. Pure: the measuring is a function that is given.
+its operators are covered. Pure: the caller passes the function that measures.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ __all__ = ["Coverage", "Measure", "check_edges", "reach"]
 
 Array = npt.NDArray[Any]
 Measure = Callable[[list[Array]], Array]
-"""Inputs (n, *shape) each to edges (n, operators, edges): 1 reached, 0 not, 2 the operator has no such edge."""
+"""From inputs (n, *shape) to edges (n, operators, edges): 1 reached, 0 not reached, 2 no such edge."""
 
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """Which edges a set of vectors reaches.
+    """The edges that a set of vectors reaches.
 
     Attributes:
-        names: of the edges.
-        hit: (operators, edges): how many vectors reach it; -1 where the operator has no such edge.
+        names: names of the edges.
+        hit: (operators, edges): number of vectors that reach the edge; -1 where the operator has no such edge.
     """
 
     names: tuple[str, ...]
@@ -40,22 +40,22 @@ class Coverage:
 
     @classmethod
     def of(cls, names: Sequence[str], measured: Array) -> Coverage:
-        """From what was measured of each vector."""
+        """The coverage from the measurements of each vector (see `Measure`)."""
         reached = (measured == 1).sum(axis=0)
         return cls(tuple(names), np.where((measured == 2).all(axis=0), -1, reached), len(measured))
 
     @property
     def reached(self) -> int:
-        """Edges that some vector reaches."""
+        """The number of edges that some vector reaches."""
         return int((self.hit > 0).sum())
 
     @property
     def all(self) -> int:
-        """Edges that there are."""
+        """The number of edges that exist."""
         return int((self.hit >= 0).sum())
 
     def missing(self, info: ModelInfo) -> list[str]:
-        """What no vector reaches, operator by operator, in words."""
+        """The edges that no vector reaches, operator by operator, in words."""
         words = []
         for op, row in zip(info.operators, self.hit, strict=True):
             lacking = [name for name, count in zip(self.names, row, strict=True) if count == 0]
@@ -67,7 +67,7 @@ class Coverage:
         return f"{self.reached} of {self.all} edges reached by {self.vectors} vectors"
 
     def as_dict(self, info: ModelInfo) -> dict[str, Any]:
-        """For JSON: by operator and edge, how many vectors reach it."""
+        """For JSON: the number of vectors that reach each edge, by operator and edge."""
         return {
             str(op): {name: int(count) for name, count in zip(self.names, row, strict=True) if count >= 0}
             for op, row in zip(info.operators, self.hit, strict=True)
@@ -83,12 +83,12 @@ def reach(
     Args:
         inputs: one array (n, *shape) for each input, to start from.
         measure: see `Measure`.
-        rounds: of `children` vectors each; none is begun when every edge is reached.
-        most: vectors that are returned at most.
+        rounds: the most rounds, of `children` vectors each; the search stops when every edge is reached.
+        most: the most vectors that are returned.
 
     Returns:
-        One array (m, *shape) for each input, m from 0 to `most`: each reaches an edge that the ones before do not; what
-        was measured of the vectors that were looked at and kept, (k, operators, edges).
+        One array (m, *shape) for each input, m from 0 to `most`: each vector reaches an edge that the ones before do
+        not. And the measurements of `inputs` and of these vectors, (k, operators, edges).
     """
     rng = np.random.default_rng(seed)
     pool = [np.asarray(array) for array in inputs]

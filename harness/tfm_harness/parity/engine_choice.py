@@ -1,4 +1,4 @@
-"""Which engine is the oracle: the first that is there and proves itself."""
+"""Chooses the engine that is the oracle: the first one that is installed and passes its self-test."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["get_engine", "second_oracle"]
 
 
 def get_engine(name: str | None = None, **options: Unpack[EngineOptions]) -> ReferenceEngine:
-    """The engine of that name, or the default one: the first of `DEFAULT_ENGINES` that proves itself.
+    """The engine of that name, or the default one: the first of `DEFAULT_ENGINES` that passes its self-test.
 
     Args:
         options: as for `ReferenceEngine`.
 
     Raises:
-        InfrastructureError: kind ``engine-missing`` or ``engine-refused``, with what each candidate said.
+        InfrastructureError: kind ``engine-missing`` or ``engine-refused``, with the error of each candidate.
     """
     if name is not None:
         return ReferenceEngine(name, **options)
@@ -40,7 +40,7 @@ def get_engine(name: str | None = None, **options: Unpack[EngineOptions]) -> Ref
 
 
 def second_oracle(first: str = "tflite-runtime", **options: Unpack[EngineOptions]) -> ReferenceEngine | None:
-    """An engine with kernels of other authors than the first oracle's: the first of `SECOND_ORACLES` that is there.
+    """An engine whose kernels have other authors than the first oracle's: the first installed of `SECOND_ORACLES`.
 
     Args:
         first: name of the first oracle.

@@ -1,11 +1,11 @@
-"""Reference engines by name: which are tried first, and how each is installed."""
+"""Reference engines by name, in the order in which they are tried, and how each is installed."""
 
 from __future__ import annotations
 
 __all__ = ["DEFAULT_ENGINES", "INSTALL", "ONNX_ENGINES", "SECOND_ORACLES"]
 
 DEFAULT_ENGINES = ("tflite-runtime", "ai-edge-litert", "tflite-micro", "numpy-reference")
-"""First oracle: the first of these that is installed and passes its self-test. The last one always is."""
+"""First oracle: the first of these that is installed and passes its self-test. The last one always does."""
 SECOND_ORACLES = ("tflite-micro", "numpy-reference")
 """Second oracle: the first of these that is installed and is not the first oracle."""
 
@@ -23,4 +23,4 @@ INSTALL = {
     "onnxruntime": "pip install 'tfm-harness[onnx]'",
     "numpy-reference": "it comes with tfm-harness: install tfm-harness for that Python",
 }
-"""What to do where an engine is missing. Each one says how to go on without it."""
+"""Hints for a missing engine. Each one also says how to go on without it."""

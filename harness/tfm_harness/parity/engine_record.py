@@ -1,4 +1,4 @@
-"""Who computed the reference, and how an engine is asked for."""
+"""The record of the engine that computed the reference, and the options of an engine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["EngineOptions", "EngineRecord"]
 
 @dataclass(frozen=True, slots=True)
 class EngineRecord:
-    """Who computed the reference; goes into every result."""
+    """The engine that computed the reference; every result holds this record."""
 
     name: str
     version: str

@@ -1,8 +1,8 @@
-"""Reference engines behind one interface, each in a process of its own.
+"""Reference engines behind one interface, each in a separate process.
 
 Which engine may be the oracle was measured: tflite-runtime 2.14 with ``BUILTIN_REF`` equals TFLM bit for
 bit on int8 and int16 models; ai-edge-litert does so up to 1.2.0 and not from 1.3.0 on (int8 and int16
-fully connected). An engine proves what it is with stored vectors before it may judge anything.
+fully connected). An engine must pass a self-test with stored vectors before it may judge anything.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["ReferenceEngine", "State"]
 
 
 State: TypeAlias = Literal["per-vector", "sequence"]
-"""What a stateful model keeps from one vector to the next: nothing, or everything within a sequence."""
+"""The state that a stateful model keeps from one vector to the next: none, or all of it within a sequence."""
 
 _VECTORS_AT_A_TIME = 64
 _BYTES_AT_A_TIME = 64 << 20
@@ -48,7 +48,7 @@ class ReferenceEngine:
         python: interpreter that has the engine's package (default: this one).
         time_limit: seconds that loading a model, or running 64 vectors at most, may take.
         memory_limit: address space of the worker in bytes.
-        self_test: prove the engine with stored vectors before first use.
+        self_test: test the engine with stored vectors before its first use.
 
     Raises:
         ConfigError: kind ``engine-unknown``.
@@ -58,10 +58,10 @@ class ReferenceEngine:
     """
 
     built_in: ClassVar[tuple[str, ...]] = DEFAULT_ENGINES
-    """Names that need no package's entry point."""
+    """Names of engines that need no entry point of a package."""
 
     rounding: ClassVar[float] = 0.0
-    """How far intermediate floats of two of these engines may lie apart, as a share of the tensor's largest value."""
+    """The allowed difference of intermediate floats of two of these engines, as a share of the tensor's largest one."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class ReferenceEngine:
         self._infos: dict[str, ModelInfo] = {}
         self._pid = os.getpid()
         self._record: EngineRecord | None = None
-        self.partial = False  # whether it says that it runs some kinds of models only
+        self.partial = False  # whether the engine declares that it runs only some kinds of models
         _ALL.add(self)
         try:
             self._connect()
@@ -120,11 +120,11 @@ class ReferenceEngine:
 
         Args:
             model: the .tflite file's bytes.
-            inputs: one array for each input tensor, each (n, *shape); a lone array stands for the only input.
-            name: what errors call the model.
-            state: of a stateful model: ``per-vector`` (also the default) resets before each vector, ``sequence``
-                keeps what one vector leaves for the next.
-            fresh: for ``sequence``: reset before the first vector; False goes on where the last call ended.
+            inputs: one array for each input tensor, each (n, *shape); a single array stands for the only input.
+            name: the model's name in errors.
+            state: for a stateful model: ``per-vector`` (also the default) resets before each vector, ``sequence``
+                keeps the state from one vector to the next.
+            fresh: for ``sequence``: reset before the first vector; False continues from the last call.
 
         Returns:
             One array for each output tensor, each (n, *shape).
@@ -138,7 +138,7 @@ class ReferenceEngine:
         if len(arrays[0]) == 0:
             return join([], info.outputs)
         self._load(model, info)
-        # In parts, so that the time limit and the size of a frame hold for any number of vectors.
+        # Run in parts, so that the time limit and the size of a frame suffice for any number of vectors.
         each = max(info.input_bytes, info.output_bytes, 1)
         size = max(1, min(_VECTORS_AT_A_TIME, _BYTES_AT_A_TIME // each))
         parts: list[Arrays] = []
@@ -167,7 +167,7 @@ class ReferenceEngine:
 
         Args:
             inputs: as for `run`, with n = 1.
-            before: of a stateful model in a sequence: the vectors before this one, each (m, *shape).
+            before: for a stateful model in a sequence: the vectors before this one, each (m, *shape).
         """
         exposed = expose_tensors(model, indices)
         arrays = check_inputs(self.info(exposed, name), inputs)
@@ -183,7 +183,7 @@ class ReferenceEngine:
     def edges(
         self, model: bytes, inputs: Sequence[npt.ArrayLike] | npt.ArrayLike, *, name: str = "model"
     ) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
-        """Which edges of the arithmetic each vector reaches; only ``numpy-reference`` measures them.
+        """The edges of the arithmetic that each vector reaches; only ``numpy-reference`` measures them.
 
         Returns:
             The edges' names; (n, operators, edges): 1 reached, 0 not, 2 the operator has no such edge.
@@ -195,7 +195,7 @@ class ReferenceEngine:
         return tuple(answer["names"]), found
 
     def info(self, model: bytes, name: str = "model") -> ModelInfo:
-        """The parsed model (kept)."""
+        """The parsed model; it is cached."""
         key = sha256(model).hexdigest()
         if key not in self._infos:
             if len(self._infos) >= 64:
@@ -258,7 +258,7 @@ class ReferenceEngine:
         prove(self)
 
     def _refuse_version(self) -> None:
-        """A version known to differ is refused by name, before the vectors say so too."""
+        """Refuse a version that is known to differ, with a better error than the self-test would give."""
         if unfit(self.record.name, self.record.version):
             limit = ".".join(map(str, FIRST_UNFIT[self.record.name]))
             raise InfrastructureError(
@@ -274,12 +274,12 @@ class ReferenceEngine:
         return parse_model(model, name=name)
 
     def _compute(self, info: ModelInfo, arrays: Arrays, reset: str) -> Arrays:
-        """The loaded model's outputs for some vectors; `reset` as the worker takes it."""
+        """The loaded model's outputs for some vectors; `reset` as for the worker."""
         header = {"op": "run", "sha": self._loaded, "reset": reset, "reload": info.has_resources}
         return self._ask(header, arrays, info.name)[1]
 
     def _load(self, model: bytes, info: ModelInfo) -> None:
-        """Give the worker the model, where it has another one; `_loaded` is its digest then."""
+        """Load the model into the worker unless it has it; `_loaded` is then the model's digest."""
         self._connect()
         if self._loaded == info.sha256:
             return
@@ -321,12 +321,12 @@ class ReferenceEngine:
         except InfrastructureError:
             self.close()
             raise
-        except BaseException:  # Ctrl-C in mid-answer: the stream is out of step
+        except BaseException:  # Ctrl-C in the middle of an answer: the stream cannot be used any more
             self.close()
             raise
 
     def _check_outputs(self, info: ModelInfo, outputs: Arrays, expected: list[tuple[tuple[int, ...], str]]) -> None:
-        """Hold outputs to their expected shapes and types."""
+        """Check that outputs have their expected shapes and types."""
         seen = [(o.shape, o.dtype.name) for o in outputs]
         if seen != expected:
             raise InfrastructureError(

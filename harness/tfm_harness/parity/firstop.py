@@ -1,7 +1,7 @@
-"""Where a difference is born: the first operator whose output differs.
+"""Finds the origin of a difference: the first operator whose output differs.
 
-Two sources: the device's own trace (length and CRC-32 of each operator's output, then the output itself),
-or a second oracle on the host, which tells whether TFLM's kernels or the device are to blame.
+There are two sources: the device's own trace (length and CRC-32 of each operator's output, then the output itself),
+or a second oracle on the host, which shows whether TFLM's kernels or the device are to blame.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Row = tuple[int, int, int, int]
 
 
 class DeviceTrace(Protocol):
-    """What a pseudo-driver with the feature ``trace`` offers (docs/protocol.md, command 16)."""
+    """The methods of a pseudo-driver with the feature ``trace`` (docs/protocol.md, command 16)."""
 
     def trace(self, data: bytes) -> Sequence[Row]:
         """(index, TFLite builtin code, output length, CRC-32 of the output) of each operator for one input."""
@@ -45,7 +45,7 @@ class FirstOp:
 
     Attributes:
         operator: in the model's execution order.
-        elements, differing: of its output.
+        elements, differing: number of elements of its output, and of those that differ.
         max_lsb: largest difference (integers), 0 for floats.
         first: first differing element (vector 0).
         source: ``device trace`` or the second oracle's name.
@@ -76,7 +76,7 @@ def judge_trace(
         rows: the device's table.
 
     Returns:
-        Index of the first operator whose output differs; None when none does, or the graph is another one.
+        Index of the first operator whose output differs; None when none differs, or the device ran another graph.
     """
     subject = subject or info.name
     expected = [(op.index, op.code, int(out.nbytes)) for op, out in zip(info.operators, reference, strict=True)]
@@ -173,11 +173,11 @@ def operator_table(
     name: str = "model",
     before: Sequence[npt.NDArray[Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """What each operator should give for one vector: for a device without a trace, to be compared in a debugger.
+    """The right output of each operator for one vector, for comparison in a debugger on a device without a trace.
 
     Returns:
         For each operator: its name, shape, type, CRC-32 of the little-endian bytes, least and largest value, the first
-        values, and whether the second oracle gives the same; where that one refuses the model, its reason.
+        values, and whether the second oracle gives the same; if that oracle refuses the model, its reason.
     """
     info = engine.info(model, name)
     indices = [op.outputs[0] for op in info.operators]
@@ -206,13 +206,13 @@ def operator_table(
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - a number of any type
-    """A number as JSON has it; text where it has none."""
+    """A number for JSON; text when JSON cannot represent it."""
     number = value.item()
     return number if not isinstance(number, float) or np.isfinite(number) else str(number)
 
 
 def _rounded(wanted: npt.NDArray[Any], got: npt.NDArray[Any], share: float) -> bool:
-    """Whether floats differ by no more than another order of additions makes."""
+    """Whether floats differ by no more than another order of additions can cause."""
     if not share or wanted.dtype.kind != "f" or not (np.isfinite(wanted).all() and np.isfinite(got).all()):
         return False
     gap = np.abs(wanted.astype(np.float64) - got.reshape(wanted.shape).astype(np.float64))

@@ -1,4 +1,4 @@
-"""Files that are given for a .tflite model by mistake: what they are, and what to do."""
+"""Identifies files that are given as a .tflite model by mistake, and says what to do."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _OTHER_FILES: Final = (
     (4, b"CIR0", f"a Circle model: {_CONVERT}"),
     (8, b"TFL3", "a TFLite model with its size in front: leave out the first four bytes"),
 )
-"""Where a mark stands, the mark, and what the file is with what to do."""
+"""The offset of a mark, the mark, and the kind of file with advice."""
 
 
 def what_it_is(data: bytes) -> str:
-    """What a file that is no model is instead, and what to do; empty when it is not known."""
+    """The kind of a file that is no model, with advice; empty when it is not known."""
     from tfm_harness.encodings import plain_text
     from tfm_harness.verify.forms import name_of_text
 

@@ -28,7 +28,7 @@ _SHIFT = np.array([2, 2, 2, 1], dtype=np.int32)
 
 
 class SampleLike(Protocol):
-    """What `tfm_harness.stimulus.base.Sample` offers."""
+    """The part of `tfm_harness.stimulus.base.Sample` that is used here."""
 
     @property
     def x(self) -> int: ...
@@ -81,7 +81,7 @@ Frontend: TypeAlias = Callable[[npt.NDArray[np.integer[Any]]], npt.NDArray[Any]]
 """Raw counts, shape (..., samples, channels), to input tensors; shape (..., anything of the input's size)."""
 
 FRONTENDS: Mapping[str, Frontend] = {"reference": window_tensor}
-"""By the name a build's YAML gives (``models.NAME.frontend``): window of raw counts to input tensor."""
+"""Front-ends by their name in a build's YAML (``models.NAME.frontend``): from window of raw counts to input tensor."""
 
 
 def get_frontend(name: str) -> Frontend:
@@ -105,7 +105,7 @@ def get_frontend(name: str) -> Frontend:
 
 
 class _Guarded:
-    """A front-end of a package: what it gives is checked, and its own exceptions name the package."""
+    """A front-end of a package: its results are checked, and its own exceptions name the package."""
 
     def __init__(self, extension: Extension) -> None:
         self._extension = extension

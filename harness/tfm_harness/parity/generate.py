@@ -1,7 +1,7 @@
-"""Input vectors that make a model show what it can do.
+"""Generates input vectors that make a model give many different outputs.
 
-Uniform random inputs leave some models at one output. This search starts from several families of
-inputs, keeps what gives new outputs, and mutates and crosses those. The same seed, model and engine
+With uniform random inputs, some models give only one output. This search starts from several families of
+inputs, keeps vectors that give new outputs, and mutates and crosses those. The same seed, model and engine
 give the same vectors.
 """
 
@@ -24,12 +24,12 @@ Run = Callable[[list[Array]], Sequence[Array]]
 FAMILIES = 7
 
 ENOUGH = 0.5
-"""The search stops early at this many distinct, not wholly saturated outputs for each vector asked for."""
+"""The search stops early at so many distinct, not wholly saturated outputs for each requested vector."""
 
 
 @dataclass(frozen=True, eq=False)
 class Generated:
-    """Vectors and how they came about.
+    """Vectors, and figures of their search.
 
     Attributes:
         inputs: one array (n, *shape) for each input.
@@ -84,7 +84,7 @@ def generate_inputs(
         outputs += _flatten(run(children))
     chosen = _choose(outputs, count, rng)
     picked = [array[chosen] for array in pool]
-    # Of a stateful model, what an output is depends on the vectors that were chosen to stand before it.
+    # For a stateful model, an output depends on the chosen vectors before it.
     final = _flatten(run(picked)) if info.stateful else [outputs[i] for i in chosen]
     return Generated(picked, seed, len({signature for signature, _ in final}), len(outputs))
 
@@ -142,7 +142,7 @@ def _range(tensor: TensorInfo) -> tuple[float, float, float]:
     if tensor.dtype == "bool":
         return 0.0, 1.0, 0.0
     limits = np.iinfo(tensor.dtype)
-    if limits.bits > 16:  # indices and counts: large values mean nothing
+    if limits.bits > 16:  # indices and counts: large values make no sense
         return -128.0, 127.0, 0.0
     centre = tensor.quantisation.zero_points[0] if tensor.quantisation else 0
     return float(limits.min), float(limits.max), float(centre)

@@ -1,7 +1,7 @@
 """Input vectors from files: .npz, .npy, folders of .npy, and .csv.
 
-Integers are taken as they are and must fit the tensor's type; real numbers given for an integer tensor
-are quantised with the build's declared rule.
+Integers are used unchanged and must fit the tensor's type; real numbers for an integer tensor
+are quantised with the rule that the build declares.
 """
 
 from __future__ import annotations
@@ -91,7 +91,10 @@ def _load(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
 
 
 def _npz(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
-    with open_file(path) as file, zipfile.ZipFile(file) as archive:  # before any array is made: what would it grow to?
+    with (
+        open_file(path) as file,
+        zipfile.ZipFile(file) as archive,
+    ):  # check its full size before any array is made
         grown = sum(entry.file_size for entry in archive.infolist())
     if grown > MAX_FILE:
         raise _error(path, f"an archive that grows to {grown} bytes", f"at most {MAX_FILE} bytes")
@@ -123,7 +126,7 @@ def _csv(path: Path, info: ModelInfo, rule: QuantisationRule) -> list[Array]:
     width = sum(t.elements for t in info.inputs)
     rows: list[list[float]] = []
     lines: list[int] = []
-    first = True  # the header, where there is one
+    first = True  # the header, if there is one
     for line, row in _csv_rows(path):
         cells = [cell.strip() for cell in row]
         if not any(cells) or (first and not any(_is_number(c) for c in cells)):
@@ -158,7 +161,7 @@ def _written_as_real(path: Path) -> bool:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows with their line numbers, without a column of times, which is no input."""
+    """Rows with their line numbers; a column of times is left out, because it is no input."""
     text = read_csv_text(path)
     delimiter = delimiter_of(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -181,7 +184,7 @@ def _check_rows(part: Array, tensor: TensorInfo, path: Path, lines: list[int], *
     bad, words = ~np.isfinite(part), "finite numbers"
     if integral and np.dtype(tensor.dtype).kind in "iu":
         limits = np.iinfo(tensor.dtype)
-        # Compared as floats: the largest int64 has no float of its own, the one above it is too large.
+        # Compared as floats: the largest int64 has no exact float, and the next float is too large.
         bad = bad | (part < float(limits.min)) | (part >= float(limits.max) + 1)
         words = f"{tensor.dtype}: {limits.min}..{limits.max}"
     if bad.any():
@@ -192,7 +195,7 @@ def _check_rows(part: Array, tensor: TensorInfo, path: Path, lines: list[int], *
 
 def _tensor(array: Array, tensor: TensorInfo, rule: QuantisationRule, path: Path, name: str) -> Array:
     where = f"array {name}"
-    if not isinstance(array, np.ndarray):  # numpy gives what has no array's head as bytes
+    if not isinstance(array, np.ndarray):  # numpy returns a member without an array's header as bytes
         raise _error(path, "not an array", "an array", where)
     if array.dtype.kind not in "iufb":
         raise _error(path, f"type {array.dtype}", "numbers", where)

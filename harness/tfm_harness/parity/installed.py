@@ -1,4 +1,4 @@
-"""Which reference engine a run will use, told without starting it."""
+"""Finds the reference engine that a run will use, without starting it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 __all__ = ["FIRST_UNFIT", "installed_engine", "unfit"]
 
 FIRST_UNFIT = {"ai-edge-litert": (1, 3)}
-"""From these versions on an engine computes int8 and int16 fully connected with other kernels: it is no oracle."""
+"""From these versions on, an engine computes int8 and int16 fully connected with other kernels, so it is no oracle."""
 
 _PACKAGES = ("tflite-runtime", "ai-edge-litert", "tflite-micro")
 
@@ -22,7 +22,7 @@ def unfit(package: str, found: str) -> bool:
 
 
 def installed_engine() -> str:
-    """Name and version of the first engine that is installed and fit; it proves itself when it is first used."""
+    """Name and version of the first engine that is installed and fit; its self-test runs when it is first used."""
     for package in _PACKAGES:
         try:
             found = version(package)

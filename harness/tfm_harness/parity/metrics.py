@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 
 def equal_bits(reference: Array, device: Array) -> npt.NDArray[np.bool_]:
-    """Element by element: the same bits? NaN equals itself; -0.0 is not 0.0."""
+    """Whether the bits are the same, element by element. NaN equals itself; -0.0 is not 0.0."""
     if reference.dtype.kind != "f":
         return np.asarray(reference == device)
     unsigned = np.dtype(f"u{reference.dtype.itemsize}")
@@ -32,8 +32,8 @@ def sqnr_db(reference: Array, device: Array) -> float | None:
     """Signal to quantisation noise ratio in dB over all elements; None when there is no noise.
 
     10 log10(sum(reference^2) / sum((device - reference)^2)), arguments in real units. -inf when there is noise
-    but no signal, or when one side is not finite where the other is, or is something else there: no finite
-    number describes that noise. Elements at which both hold the same infinity or both NaN are left out.
+    but no signal, or when one side is not finite where the other side is finite or a different such value: no
+    finite number describes that noise. Elements at which both hold the same infinity or both NaN are left out.
     """
     ref, dev = reference.astype(np.float64), device.astype(np.float64)
     same = (ref == dev) | (np.isnan(ref) & np.isnan(dev))

@@ -1,4 +1,4 @@
-"""What a .tflite file says about itself: tensors, quantisation, operators.
+"""The contents of a .tflite file: tensors, quantisation, operators.
 
 Parsing is pure Python over the FlatBuffer (package ``tflite``: the TFLite schema), so a
 malformed file costs an error, not a crashed interpreter. Facts follow the TFLite schema v3.
@@ -48,7 +48,7 @@ class TensorInfo:
 
     @property
     def elements(self) -> int:
-        """How many values the tensor holds."""
+        """The number of values in the tensor."""
         count = 1
         for extent in self.shape:
             count *= extent
@@ -90,7 +90,7 @@ class ModelInfo:
         sha256: digest of the file's bytes, lower-case hex; the model id of signed results.
         notes: facts a reader should know, for instance a dynamic batch dimension that was fixed.
         signatures: keys of the entry points (SignatureDef), each with the number of its subgraph.
-        state: what keeps values from one inference to the next (variable tensors, resource variables), in words.
+        state: the parts that keep values between inferences (variable tensors, resource variables), in words.
     """
 
     name: str
@@ -106,7 +106,7 @@ class ModelInfo:
 
     @property
     def entries(self) -> int:
-        """How many different subgraphs may be meant by "the model"."""
+        """The number of different subgraphs that "the model" may mean."""
         return len({number for _, number in self.signatures}) or 1
 
     @property
@@ -116,7 +116,7 @@ class ModelInfo:
 
     @property
     def has_resources(self) -> bool:
-        """Whether state lives in resource variables, which only loading the model anew resets."""
+        """Whether the model has state in resource variables, which are reset only by loading the model again."""
         return any(words.startswith("operator") for words in self.state)
 
     @cached_property
@@ -134,7 +134,7 @@ class ModelInfo:
         return next((op for op in self.operators if tensor in op.outputs), None)
 
     def pack_inputs(self, arrays: list[np.ndarray[Any, Any]]) -> bytes:
-        """Inputs of n inferences as the wire wants them: for each inference its tensors back to back, little endian.
+        """Inputs of n inferences in the form of the wire: for each inference its tensors back to back, little endian.
 
         Args:
             arrays: one array for each input, shape (n, *tensor.shape).

@@ -1,4 +1,4 @@
-"""Reads a .tflite file: pure Python over the FlatBuffer, so that a damaged file costs an error and no interpreter."""
+"""Reads a .tflite file in pure Python, so that a damaged file gives an error and crashes no interpreter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfm_harness.parity.model_info import ModelInfo, Operator, Quantisation, Ten
 __all__ = ["MAX_MODEL_BYTES", "MAX_TENSOR_BYTES", "constant_bytes", "parse_model", "whole"]
 
 MAX_MODEL_BYTES = 256 << 20
-"""Larger files are refused before they are parsed: no Cortex-M runs them."""
+"""The most bytes of a file; larger ones are refused before they are parsed, because no Cortex-M runs them."""
 MAX_TENSOR_BYTES = 64 << 20
 _MAX_SUBGRAPHS = 256
 _STATE_OPERATORS = {"VAR_HANDLE", "ASSIGN_VARIABLE", "READ_VARIABLE"}
@@ -61,7 +61,7 @@ def parse_model(model: bytes, *, name: str = "model") -> ModelInfo:
 
 @contextlib.contextmanager
 def whole(model: bytes, name: str) -> Iterator[None]:
-    """Whatever the FlatBuffers runtime raises inside becomes an error about the file.
+    """Convert exceptions of the FlatBuffers runtime in this block into an error about the file.
 
     Raises:
         ConfigError: kind ``model-malformed``.
@@ -69,7 +69,7 @@ def whole(model: bytes, name: str) -> Iterator[None]:
     try:
         yield
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, UnicodeDecodeError, MemoryError) as exc:
-        # What the FlatBuffers runtime raises when an offset leaves the buffer.
+        # The exceptions of the FlatBuffers runtime when an offset is outside of the buffer.
         raise ConfigError(
             f"model {name} is damaged: its FlatBuffer cannot be read",
             kind="model-malformed",
@@ -80,7 +80,7 @@ def whole(model: bytes, name: str) -> Iterator[None]:
 
 
 def constant_bytes(root: Any, index: int) -> bytes:
-    """Bytes of a constant tensor of the first subgraph; empty for others. Inside of `whole`."""
+    """Bytes of a constant tensor of the first subgraph; empty for others. Call it inside of `whole`."""
     number = root.Subgraphs(0).Tensors(index).Buffer()
     if not 0 <= number < root.BuffersLength():
         return b""
@@ -89,7 +89,7 @@ def constant_bytes(root: Any, index: int) -> bytes:
 
 
 class _Parser:
-    """Reads the FlatBuffer; every raw read may raise what `parse_model` catches."""
+    """Reads the FlatBuffer; `parse_model` catches the exceptions that any raw read may raise."""
 
     def __init__(self, model: bytes, name: str) -> None:
         import tflite

@@ -1,4 +1,4 @@
-"""The same .tflite model with other outputs, or with another subgraph as its first; all bytes are kept."""
+"""Rewrites a .tflite model to have other outputs, or another subgraph as its first; its bytes are kept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def expose_tensors(model: bytes, indices: Sequence[int]) -> bytes:
     """The same model with tensors `indices` of its first subgraph as its outputs.
 
     Interpreters may compute in place (TFLite's ADD overwrites its input even when asked to preserve all
-    tensors); what is an output of the graph is never overwritten. The file keeps all its bytes: a new vector
+    tensors), but they never overwrite an output of the graph. The file keeps all its bytes: a new vector
     is appended and SubGraph.outputs points to it (FlatBuffers: an offset counts from its own place, forward).
 
     Raises:
@@ -39,7 +39,7 @@ def select_signature(model: bytes, key: str, *, name: str = "model") -> bytes:
 
     The file keeps all its bytes but one offset: the first entry of Model.subgraphs points to that subgraph, too (so
     that numbers in control flow operators keep their meaning; none of them may name the subgraph that was first). The
-    list of signatures is made empty, because interpreters hold them to the subgraph that was first.
+    list of signatures is made empty, because interpreters check them against the subgraph that was first.
 
     Raises:
         ConfigError: kind ``model-signature``: the model has no such signature; ``model-malformed``, as `parse_model`.

@@ -1,4 +1,4 @@
-"""ONNX models as truth: engines with the interface of the others, for what `tfm_harness.parity.onnx_model.pack` makes.
+"""Reference engines for ONNX models, with the usual interface, for models that `onnx_model.pack` has packed.
 
 First oracle: `onnx.reference.ReferenceEvaluator`, from the operators' specification. Second: onnxruntime.
 """
@@ -39,7 +39,7 @@ class OnnxEngine(ReferenceEngine):
     rounding: ClassVar[float] = 1e-5
 
     def info(self, model: bytes, name: str = "model") -> OnnxInfo:
-        """What is known of a model.
+        """The facts about a model.
 
         Raises:
             ConfigError: ``onnx-model``: no ONNX model, a damaged or hostile one, or one that cannot be judged;
@@ -57,7 +57,7 @@ class OnnxEngine(ReferenceEngine):
         name: str = "model",
         before: Sequence[npt.NDArray[Any]] | None = None,
     ) -> Arrays:
-        """Run one vector and return the model's values numbered `indices`, as the model has them."""
+        """Run one vector and return the model's values numbered `indices`, in the model's own form."""
         del before
         info = self.info(model, name)
         head, data = unpack(model)
@@ -72,11 +72,11 @@ class OnnxEngine(ReferenceEngine):
 
     def _load(self, model: bytes, info: ModelInfo) -> None:
         self._connect()
-        if self._loaded != sha256(model).hexdigest():  # the formats are part of it, unlike of `info.sha256`
+        if self._loaded != sha256(model).hexdigest():  # the digest includes the formats, unlike `info.sha256`
             self._give(model, info.name)
 
     def _compute(self, info: ModelInfo, arrays: Arrays, reset: str) -> Arrays:
-        """By way of the ONNX model's tensors."""
+        """Compute with the ONNX model's tensors: convert inputs and outputs."""
         ports = _onnx(info).ports_out
         given = [port.to_onnx(array) for port, array in zip(_onnx(info).ports_in, arrays, strict=True)]
         found = super()._compute(info, given, reset)
@@ -91,7 +91,7 @@ class OnnxEngine(ReferenceEngine):
             ) from error  # fmt: skip
 
     def _give(self, blob: bytes, name: str) -> dict[str, Any]:
-        """Give the worker a packed model; what it found in it."""
+        """Load a packed model into the worker; returns the worker's facts about it."""
         key = sha256(blob).hexdigest()
         self._loaded = ""
         try:
@@ -130,12 +130,12 @@ def _onnx(info: ModelInfo) -> OnnxInfo:
 
 
 def get_onnx_engine(name: str = "onnx-reference", **options: Unpack[EngineOptions]) -> OnnxEngine:
-    """The specification's evaluator, proved. Raises `InfrastructureError`, see `OnnxEngine`."""
+    """The specification's evaluator, after its self-test. Raises `InfrastructureError`, see `OnnxEngine`."""
     return OnnxEngine(name, **options)
 
 
 def onnx_second_oracle(**options: Unpack[EngineOptions]) -> OnnxEngine | None:
-    """onnxruntime; None where it is not installed."""
+    """onnxruntime; None when it is not installed."""
     try:
         return OnnxEngine("onnxruntime", **options)
     except InfrastructureError as error:

@@ -2,7 +2,7 @@
 
 Needs the standard library, numpy and onnx (or onnxruntime as well), nothing of the harness. A model comes as one line
 of JSON (``folder``: where external data may lie, ``shapes``: by input, ``expose``: names of values that become the
-outputs) and the .onnx file's bytes. What is refused is refused by an exception, whose text the harness shows.
+outputs) and the .onnx file's bytes. A model is refused with an exception, whose text the harness shows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 MAX_MODEL = 256 << 20  # bytes, with external data
 MAX_NODES = 10_000
 MAX_ELEMENTS = 16 << 20  # of one input
-_CONVERTED = 21  # version of the operators that a model is converted to where the evaluator lacks an older one
+_CONVERTED = 21  # a model is converted to this version of the operators when the evaluator lacks an older one
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"})
 _RANDOM = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 _TYPES = {"float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool"}
@@ -40,7 +40,7 @@ class OnnxReference:
         return {"name": "onnx-reference", "version": self.onnx.__version__, "resolver": resolver, "threads": 1}
 
     def load(self, blob: bytes) -> _Loaded:
-        """The model, checked, run twice over zeros, so that every shape is known and chance is found.
+        """The checked model, after two runs with zeros, which show every shape and any random outputs.
 
         Raises:
             Refused: it cannot be judged.
@@ -62,7 +62,7 @@ class OnnxReference:
         return _Loaded(run, inputs, outputs, {**about(model), "external": external})
 
     def prepare(self, model: Any, names: list[str]) -> Any:  # noqa: ANN401 - the package is not typed
-        """What runs the model: a dict of inputs to the values of `names`."""
+        """A function that runs the model: from a dict of inputs to the values of `names`."""
         make = importlib.import_module("onnx.reference").ReferenceEvaluator
         try:
             evaluator = make(model)
@@ -147,13 +147,13 @@ class _Loaded:
 
 
 def parse(onnx: Any, data: bytes, folder: str) -> tuple[Any, str]:  # noqa: ANN401 - the package is not typed
-    """The model, with its external data in it, held to the specification by onnx's own checker.
+    """The model with its external data, after onnx's own checker has accepted it.
 
     Returns:
-        The model; SHA-256 of its external data in hex, empty where there is none.
+        The model; SHA-256 of its external data in hex, empty when there is none.
 
     Raises:
-        Refused: no model, or one that must not or cannot be run.
+        Refused: the bytes are no model, or it must not or cannot be run.
     """
     try:
         model = onnx.load_model_from_string(data)
@@ -177,7 +177,7 @@ def parse(onnx: Any, data: bytes, folder: str) -> tuple[Any, str]:  # noqa: ANN4
 
 
 def refuse_unspecified(onnx: Any, model: Any, nodes: list[Any]) -> None:  # noqa: ANN401 - same
-    """Only what the specification says, as far as the installed package knows it, can be judged.
+    """Refuse models that the specification, as far as the installed package knows it, does not define.
 
     Raises:
         Refused: an operator of a domain that is not ONNX's, or a newer version of the operators.
@@ -228,10 +228,10 @@ def tensors(model: Any) -> Iterator[Any]:  # noqa: ANN401 - same
 
 
 def embed(onnx: Any, model: Any, folder: str) -> str:  # noqa: ANN401 - same
-    """Put external data into the model. Nothing outside of its folder is read, whatever the file says.
+    """Put external data into the model. No file outside of its folder is read, whatever path the model has.
 
     Raises:
-        Refused: a path that leads out, no such file, or more bytes than there are.
+        Refused: a path that leads out of the folder, no such file, or a range beyond the file's end.
     """
     total, digest = 0, hashlib.sha256()
     for tensor in tensors(model):
@@ -283,10 +283,10 @@ def read_beside(folder: str, location: str, offset: int, length: int, name: str)
 
 
 def fix_shapes(onnx: Any, np: Any, model: Any, said: dict[str, list[int]]) -> list[dict[str, Any]]:  # noqa: ANN401 - same
-    """Inputs with static shapes, which are written into the model.
+    """The inputs with static shapes, which are also written into the model.
 
     Raises:
-        Refused: a dynamic dimension that nobody fixed, a type that no device takes.
+        Refused: a dynamic dimension without a declared size, or a type that no device takes.
     """
     constant = {tensor.name for tensor in model.graph.initializer}
     found = []
@@ -301,7 +301,7 @@ def fix_shapes(onnx: Any, np: Any, model: Any, said: dict[str, list[int]]) -> li
         if not kind.HasField("shape") and not shape:
             raise Refused(f"input {value.name} has no shape; say its `shape` in the build")
         if not shape:
-            shape = [1, *dims[1:]] if dims and dims[0] == 0 else dims  # a batch is one vector
+            shape = [1, *dims[1:]] if dims and dims[0] == 0 else dims  # the batch has one vector
         fits = not kind.HasField("shape") or (
             len(dims) == len(shape) and all(d in (0, s) for d, s in zip(dims, shape, strict=True))
         )
@@ -326,7 +326,7 @@ def type_name(onnx: Any, number: int, name: str) -> str:  # noqa: ANN401 - same
     """NumPy's name of an element type.
 
     Raises:
-        Refused: one that is not compared.
+        Refused: values of this type cannot be compared.
     """
     try:
         found = str(onnx.helper.tensor_dtype_to_np_dtype(number).name)

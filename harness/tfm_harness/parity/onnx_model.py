@@ -1,7 +1,7 @@
-"""An ONNX model as the reference of a device that has other tensors: formats on both sides, and the way between. Pure.
+"""An ONNX model as the reference of a device that has other tensors: formats of both, and the conversion. Pure.
 
 A device computes with its compiler's tensors: int8 for float32, channels last for channels first. The build declares
-them; values are converted here, in single precision, as QuantizeLinear and DequantizeLinear are specified.
+them; values are converted here, in single precision, by the rules of QuantizeLinear and DequantizeLinear.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 
 _CARRIES: Final = frozenset({"Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Cast",
                              "QuantizeLinear", "DequantizeLinear"})  # fmt: skip
-"""Operators that make no number of their own: the class of an output is that of the operator before them."""
+"""Operators that compute no new numbers: an output has the operator class of the operator before them."""
 
 _REAL: Final = ("float16", "float32", "float64")
 _COMPARED: Final = ("float32", "int8", "uint8", "int16", "int32", "int64", "bool")
@@ -36,11 +36,11 @@ class TensorFormat:
     """A tensor of the device.
 
     Attributes:
-        dtype: NumPy's name; empty: the ONNX tensor's, float32 for any float.
-        scale, zero_point: of integers that stand for the ONNX model's floats.
-        shape: the ONNX tensor's static shape, where the model leaves it open; empty: the model's.
+        dtype: NumPy's name; empty: the ONNX tensor's type, float32 for any float.
+        scale, zero_point: quantisation of integers that represent the ONNX model's floats.
+        shape: the ONNX tensor's static shape, if the model leaves it open; empty: the model's.
         permute: the device's axes, each by its number in the ONNX tensor; (0, 2, 3, 1): channels last; empty: the same.
-        rule: how the device rounds what it gives out.
+        rule: the rule by which the device rounds its outputs.
     """
 
     dtype: str = ""
@@ -61,7 +61,7 @@ class Port:
     format: TensorFormat
 
     def to_onnx(self, values: Array) -> Array:
-        """From the device's array (n, *shape) to the ONNX model's."""
+        """Convert the device's array (n, *shape) into the ONNX model's."""
         axes = self.format.permute
         if axes:
             values = values.transpose(0, *(1 + axes.index(axis) for axis in range(len(axes))))
@@ -71,10 +71,10 @@ class Port:
         return np.ascontiguousarray(values.reshape(len(values), *self.shape), dtype=self.dtype)
 
     def to_device(self, values: Array) -> Array:
-        """From the ONNX model's array (n, *shape) to the device's.
+        """Convert the ONNX model's array (n, *shape) into the device's.
 
         Raises:
-            ValueError: NaN or infinity, which no integer stands for.
+            ValueError: NaN or infinity, which no integer represents.
         """
         if self.format.permute:
             values = values.transpose(0, *(1 + axis for axis in self.format.permute))
@@ -87,7 +87,7 @@ class Port:
 
 @dataclass(frozen=True)
 class OnnxInfo(ModelInfo):
-    """What is known of an ONNX model. `inputs` and `outputs` are the device's; `tensors` are the model's values.
+    """The facts about an ONNX model. `inputs` and `outputs` are the device's; `tensors` are the model's values.
 
     Attributes:
         ports_in, ports_out: both sides of each input and output.
@@ -102,7 +102,7 @@ def pack(
     data: bytes, folder: str, inputs: Mapping[str, TensorFormat], outputs: Mapping[str, TensorFormat],
     expose: Sequence[str] = (),
 ) -> bytes:  # fmt: skip
-    """One line of JSON and the file's bytes: what engines are given as the model."""
+    """Pack a model for the engines: one line of JSON and the file's bytes."""
 
     def said(formats: Mapping[str, TensorFormat]) -> dict[str, Any]:
         names = ("dtype", "scale", "zero_point", "shape", "permute", "rule")
@@ -122,16 +122,16 @@ def unpack(blob: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def formats_of(blob: bytes) -> str:
-    """The formats of a packed model as JSON, without the folder: what a replay file keeps."""
+    """The formats of a packed model as JSON, without the folder, for a replay file."""
     head = unpack(blob)[0]
     return json.dumps({key: head[key] for key in ("inputs", "outputs")}, sort_keys=True)
 
 
 def pack_again(data: bytes, folder: str, said: str) -> bytes:
-    """A model file with formats that `formats_of` gave.
+    """Pack a model file with formats from `formats_of`.
 
     Raises:
-        ValueError: they are of another form.
+        ValueError: the formats have another form.
     """
     try:
         head = json.loads(said)
@@ -141,7 +141,7 @@ def pack_again(data: bytes, folder: str, said: str) -> bytes:
 
 
 def formats(said: Mapping[str, Mapping[str, Any]]) -> dict[str, TensorFormat]:
-    """Formats out of the line of JSON."""
+    """The formats in the line of JSON."""
     return {
         name: TensorFormat(**{**each, "shape": tuple(each["shape"]), "permute": tuple(each["permute"])})
         for name, each in said.items()
@@ -149,12 +149,12 @@ def formats(said: Mapping[str, Mapping[str, Any]]) -> dict[str, TensorFormat]:
 
 
 def describe(blob: bytes, answer: Mapping[str, Any], name: str) -> OnnxInfo:
-    """A model by what the engine's process found in it.
+    """The facts about a model, from the answer of the engine's process.
 
     Args:
         blob: as `pack` made it.
         answer: inputs and outputs with shape and type, and ``about`` with names and operators.
-        name: what errors call the model.
+        name: the model's name in errors.
 
     Raises:
         ConfigError: kind ``onnx-format``: a declared format that does not fit the model.
@@ -225,7 +225,7 @@ def _port(name: str, shape: tuple[int, ...], dtype: str, said: TensorFormat, ind
 def _of_operator(
     tensor: TensorInfo, made: Mapping[str, tuple[str, Sequence[str]]], names: Mapping[str, int]
 ) -> TensorInfo:
-    """The output with the number of the value that an operator computed, not of one that was only carried on."""
+    """The output, with the number of the value that an operator computed, and not of a copy of it."""
     name = tensor.name
     for _ in range(len(made)):
         op, inputs = made.get(name, ("", ()))

@@ -1,8 +1,8 @@
-"""Results that a device prints as decimal text: compared with the reference to the decimals that it prints.
+"""Compares results that a device prints as decimal text with the reference, to the printed decimals.
 
-MLPerf Tiny's firmware prints dequantised outputs with three decimals (``%0.3f``), or cuts them after the third where
-its printf knows no floats. Which of the rules a firmware follows is not said anywhere; one of them must explain every
-result, so that a difference of a single last digit counts.
+MLPerf Tiny's firmware prints dequantised outputs with three decimals (``%0.3f``), or cuts them after the third if its
+printf knows no floats. No document names the rule of a firmware; one rule must explain every result, so that a
+difference in a single last digit counts.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _MILLI = Decimal("0.001")
 
 
 class PrintedForm(enum.StrEnum):
-    """How a number becomes three decimals."""
+    """The rule by which a number becomes three decimals."""
 
     ROUNDED = "rounded"  # C's %0.3f: the exact value, ties to even
-    ROUNDED_UP = "rounded half away from zero"  # small printfs
+    ROUNDED_UP = "rounded half away from zero"  # small implementations of printf
     CUT = "cut after the third decimal"  # the keyword-spotting reference submission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrintedComparison:
-    """What was found.
+    """The outcome of a comparison.
 
     Attributes:
-        vectors: inferences compared.
-        values: results compared.
-        wrong: of them differ by the rule that explains most.
+        vectors: number of compared inferences.
+        values: number of compared results.
+        wrong: number of results that differ by the rule that explains most.
         form: that rule.
-        hidden_lsb: differences of the output up to so many steps can have the same three decimals; 0: every step shows.
+        hidden_lsb: outputs that differ by up to so many steps can have the same three decimals; 0: no such outputs.
     """
 
     vectors: int
@@ -55,12 +55,12 @@ class PrintedComparison:
 
     @property
     def exact(self) -> bool:
-        """Whether something was compared, and all of it agrees."""
+        """Whether at least one value was compared, and all agree."""
         return self.values > 0 and self.wrong == 0
 
     @property
     def words(self) -> str:
-        """What three decimals can show, for reports."""
+        """The precision of the comparison, in words for reports."""
         sees = (
             "which tell every step of the output apart"
             if not self.hidden_lsb
@@ -99,8 +99,8 @@ def check_printed(
     """Judge printed results of n inferences against the reference's output tensor.
 
     Args:
-        texts: n lists of results, as printed.
-        reference: the model's first output, (n, *shape), as the reference gives it.
+        texts: n lists of printed results.
+        reference: the reference's first output, (n, *shape).
         info: the model.
         report: gets the findings.
         subject: the model's name, for the findings.
@@ -152,8 +152,8 @@ def printed_error(
 
     Args:
         texts: n lists of one result.
-        inputs: what was given over the wire, real numbers (n, elements).
-        reference: the model's output, as the reference gives it (n, *shape).
+        inputs: the inputs that were sent, real numbers (n, elements).
+        reference: the reference's output (n, *shape).
         info, report, subject: as for `check_printed`.
     """
     scores = errors_of(inputs, reference, info)
@@ -199,7 +199,7 @@ def errors_of(inputs: npt.NDArray[Any], reference: npt.NDArray[Any], info: Model
 def _as_many(
     texts: Sequence[Sequence[str]], each: int, inferences: int, expected: str, report: Report, subject: str
 ) -> bool:
-    """Whether every one of so many inferences gave so many results."""
+    """Judge that there are so many inferences, and that each gave so many results."""
     counts = sorted({len(text) for text in texts})
     return report.add(
         catalogue.OUTPUT_FORM,
@@ -213,7 +213,7 @@ def _as_many(
 def _fitting(
     texts: Sequence[Sequence[str]], rows: npt.NDArray[np.float32]
 ) -> tuple[PrintedForm, list[tuple[int, int]]]:
-    """The rule by which the fewest results differ, and which do."""
+    """The rule by which the fewest results differ, and those results."""
     best: tuple[PrintedForm, list[tuple[int, int]]] | None = None
     said = [[Decimal(text) for text in row] for row in texts]
     values, where = np.unique(rows, return_inverse=True)
@@ -233,7 +233,7 @@ def _fitting(
 
 
 def _hidden(tensor: TensorInfo) -> int:
-    """The most steps of an output that can share their three decimals; 0: none do."""
+    """The most steps by which outputs with the same three decimals can differ; 0: none."""
     scale = tensor.quantisation.scales[0] if tensor.quantisation and tensor.quantisation.scales else None
     if scale is None or not np.issubdtype(np.dtype(tensor.dtype), np.integer):
         return 1  # real outputs have more decimals than three

@@ -1,4 +1,4 @@
-"""The harness's end of a worker process: starts it, talks to it, judges how it died."""
+"""The harness's end of a worker process: starts it, talks to it, and finds out how it died."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tfm_harness.processes import PIPE, end_group, start
 __all__ = ["EngineRefusal", "WorkerProcess"]
 
 _WORKER = Path(__file__).with_name("worker.py")
-_GRACE = 2.0  # seconds the worker's own alarm gets before it is killed from here
+_GRACE = 2.0  # seconds for the worker's own alarm, before it is killed from here
 _CHUNK = 1 << 16
 
 
 class EngineRefusal(Exception):  # noqa: N818 - not an error of the harness: the interpreter said no, in order
-    """The interpreter raised an exception and lives on."""
+    """The interpreter raised an exception, but its process lives on."""
 
 
 class WorkerProcess:
@@ -128,7 +128,7 @@ class WorkerProcess:
                     pipe.close()
 
     def forget(self) -> None:
-        """Close and drop the record of the worker's stderr."""
+        """Close, and delete the file with the worker's stderr."""
         self.close()
         self._stderr.close()
 

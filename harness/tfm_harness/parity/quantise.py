@@ -1,4 +1,4 @@
-"""From real numbers to a model's integers: the rule is part of the device's contract.
+"""Converts real numbers to a model's integers: the rule is part of the device's contract.
 
 Firmware differs: TFLite's QUANTIZE rounds half away from zero, hand-written C often truncates
 toward zero. A wrong rule shows up as differences in hundreds of vectors, so the build's YAML names it.
@@ -19,7 +19,7 @@ __all__ = ["QuantisationRule", "dequantise", "quantise"]
 
 
 class QuantisationRule(enum.StrEnum):
-    """How the firmware turns `x / scale + zero_point` into an integer."""
+    """The rule by which the firmware turns `x / scale + zero_point` into an integer."""
 
     ROUND = "round"  # half away from zero: TfLiteRound, C's round()
     ROUND_EVEN = "round-even"  # half to even: lrintf, numpy

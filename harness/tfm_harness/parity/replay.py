@@ -35,10 +35,10 @@ class Failure:
     Attributes:
         vectors: their numbers in the session that found them.
         inputs, reference, device: one array (n, *shape) for each tensor.
-        engine: `EngineRecord.as_dict` of who computed the reference.
+        engine: `EngineRecord.as_dict` of the engine that computed the reference.
         seed: seed of generated inputs.
         context: target, build, model file and the like.
-        state: of a stateful model: ``per-vector``, or ``sequence``: then the vectors are all from the first on.
+        state: for a stateful model: ``per-vector``, or ``sequence``: then the file holds all vectors from the first on.
     """
 
     model: str
@@ -57,9 +57,9 @@ def save_failure(folder: Path, failure: Failure, *, prefix: str = "parity") -> P
     """Write the file ``PREFIX-MODEL-DIGEST.json``; whole or not at all.
 
     Args:
-        folder: where.
-        failure: vectors with outputs; of a whole session as well, for those who compare again.
-        prefix: how the file's name begins.
+        folder: the folder of the file.
+        failure: vectors with outputs; also those of a whole session, for a later comparison.
+        prefix: the begin of the file's name.
 
     Raises:
         InfrastructureError: kind ``replay-write``: the disk is full or the folder cannot be written.
@@ -105,7 +105,7 @@ def load_failure(path: Path, content: bytes | None = None) -> Failure:
 
     Args:
         path: the file.
-        content: its bytes, where they were read before.
+        content: its bytes, if they have been read already.
 
     Raises:
         ConfigError: kind ``replay-file``: missing, damaged, too large or of another schema.

@@ -1,7 +1,7 @@
-"""Thousands of vectors through a device and the reference, with progress.
+"""Runs thousands of vectors through a device and the reference, with progress.
 
 The reference computes a chunk in its own process while the device computes the same chunk, so that the
-UART stays the limit.
+UART remains the bottleneck.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ __all__ = ["Batch", "Progress", "SessionResult", "require_state", "run_session"]
 Array = npt.NDArray[Any]
 
 CHUNK_BYTES = 32_000
-"""Bytes of the larger side of a chunk: about eight messages of the wire protocol."""
+"""The most bytes of a chunk's inputs or outputs: about eight messages of the wire protocol."""
 
 MAX_SEQUENCE = 4096
-"""Most vectors of a sequence that are saved for replay, the first failing one excepted."""
+"""The most vectors of a sequence that are saved for replay, unless the first failing one comes later."""
 
 MAX_KEPT_BYTES = 64 << 20
-"""Bytes of inputs and outputs of a session that are kept whole; a larger one is not."""
+"""The most bytes of inputs and outputs of a session that is kept as a whole."""
 
 MAX_SAVED = 16
 """At most this many failing vectors are saved for replay."""
@@ -55,18 +55,18 @@ class Batch(Protocol):
 
 
 Progress = Callable[[int, int], None]
-"""Called with vectors done and vectors in all."""
+"""A function that is called with the number of vectors that are done, and of all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionResult:
-    """What a session found; the verdict is in the report.
+    """The results of a session; the verdict is in the report.
 
     Attributes:
-        first_op: the operator in which the first failing vector goes wrong, when it could be found.
+        first_op: the operator in which the first failing vector goes wrong, if it could be found.
         undiagnosed: why no operator could be named, empty when one was or when nothing failed.
         failure: file that replays the failing vectors, when there are any.
-        vectors_file: file with all vectors, for those who compare again; None when they were not to be kept.
+        vectors_file: file with all vectors, for a later comparison; None when they are not kept.
         device_seconds: host time spent in the device's batch command.
         seed: seed of generated inputs, None for inputs from files.
     """
@@ -83,7 +83,7 @@ class SessionResult:
 
     @property
     def vectors_per_second(self) -> float:
-        """Device throughput as the host saw it."""
+        """The device's throughput, measured by the host."""
         return self.comparison.vectors / self.device_seconds if self.device_seconds > 0 else 0.0
 
     def as_dict(self) -> dict[str, Any]:
@@ -128,8 +128,8 @@ def run_session(
         inputs: one array (n, *shape) for each input tensor.
         batch: the device.
         trace: the device's trace command, when it has one: names the first differing operator.
-        oracle: second oracle (or what gives it when it is wanted) for the same purpose, where there is no trace or
-            the trace finds nothing.
+        oracle: second oracle (or a function that makes it) for the same purpose, used if there is no trace or the
+            trace finds nothing.
         save_to: folder for the replay file of failing vectors.
         keep_to: folder for a file with all vectors.
         context: facts for the replay file (target, build, model file).
@@ -167,7 +167,7 @@ def run_session(
     failure = vectors_file = None
     if comparison.failing and save_to is not None:
         failing = list(comparison.failing[:MAX_SAVED])
-        if info.stateful and state == "sequence":  # what went before is part of what failed
+        if info.stateful and state == "sequence":  # earlier vectors of the sequence are needed to reproduce the failure
             last = max((v for v in failing if v < MAX_SEQUENCE), default=failing[0])
             failing = list(range(last + 1))
         failure = save_failure(save_to, picked(failing))
@@ -178,7 +178,7 @@ def run_session(
         number = comparison.failing[0]
         vector = [a[number][np.newaxis] for a in arrays]
         before = [a[:number] for a in arrays] if info.stateful and state == "sequence" and number else None
-        # What a tolerance excuses must not fail under another name.
+        # A difference that a tolerance excuses must not fail as another finding.
         told = report if not comparison.passed else Report()
         first_op, undiagnosed = _diagnose(
             engine, model, vector, told, name=name, trace=trace, oracle=oracle, before=before
@@ -227,7 +227,7 @@ def _diagnose(
     oracle: ReferenceEngine | Callable[[], ReferenceEngine | None] | None,
     before: list[Array] | None = None,
 ) -> tuple[FirstOp | None, str]:
-    """The first operator that goes wrong, or why it cannot be named. The verdict stands without it."""
+    """The first operator that goes wrong, or the reason why it cannot be named. The verdict does not depend on it."""
     reasons = []
     if trace is not None and before is not None:
         reasons.append(f"a trace runs one vector; this one depends on the {len(before[0])} before it")
@@ -270,7 +270,7 @@ def _operators(
     oracle: ReferenceEngine | Callable[[], ReferenceEngine | None] | None,
     before: list[Array] | None,
 ) -> str:
-    """Keep what each operator should give for the first failing vector; where it is, in words."""
+    """Save the right output of each operator for the first failing vector; returns a text that names the file."""
     try:
         second = oracle() if callable(oracle) else oracle
         rows = operator_table(engine, second, model, vector, name=name, before=before)

@@ -1,4 +1,4 @@
-"""Small ready models of the reference engines' self-test and of tests."""
+"""Small ready-made models for the reference engines' self-test and for tests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dense(dtype: str = "int8", *, width: int = 16, units: int = 8, layers: int =
     m.inputs = [current]
     for layer in range(layers):
         out = units if layer == layers - 1 else width
-        growth = {"int8": 9 + 5 * layer, "int16": 25, "float32": 0}[dtype]  # keeps most outputs off the rails
+        growth = {"int8": 9 + 5 * layer, "int16": 25, "float32": 0}[dtype]  # keeps most outputs inside the range
         current = m.dense(current, out, rng, scale=scale * growth)
     m.outputs = [current]
     return m.build()
@@ -76,7 +76,7 @@ def two_in_two_out(*, seed: int = 3) -> bytes:
 
 
 def remembers(*, width: int = 4, filters: int = 3, memory: int = 5, seed: int = 5) -> bytes:
-    """A stateful model: one SVDF, whose variable tensor keeps what the last `memory` inferences left."""
+    """A stateful model: one SVDF, whose variable tensor keeps values of the last `memory` inferences."""
     rng = np.random.default_rng(seed)
     b = ModelBuilder()
     source = b.tensor([1, width], "float32")
@@ -103,13 +103,13 @@ def mixed(*, seed: int = 11) -> bytes:
 def compiled_dense(
     *, config: int = 0x0000_3008, head: bytes = b"COP1", scale: float = 0.7, description: str = "Vela Optimised"
 ) -> bytes:
-    """What Vela makes of `dense()`, as far as a file says it: interface and head of the payload; it computes nothing.
+    """A file like Vela's output for `dense()`, with the interface and the head of the payload; it computes nothing.
 
     Args:
         config: the configuration word (0x3008: an Ethos-U55 of 256 MACs).
         head: first bytes of the payload.
-        scale: of the output.
-        description: of the model.
+        scale: the output's scale.
+        description: the model's description.
     """
     m = ModelBuilder(description=description)
     payload = head + np.array([0x0010_0001, config, 0x1006_6001], "<u4").tobytes()
@@ -136,7 +136,7 @@ def two_signatures(dtype: str = "int8", *, width: int = 16, seed: int = 21) -> b
 
 
 def half_weights(*, width: int = 8, units: int = 4, seed: int = 31) -> bytes:
-    """A float32 dense layer whose weights are stored as float16 and brought to float32 by DEQUANTIZE."""
+    """A float32 dense layer whose weights are stored as float16, and converted to float32 by DEQUANTIZE."""
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
     source = m.tensor([1, width], "float32")

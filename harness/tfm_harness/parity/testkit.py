@@ -1,8 +1,8 @@
-"""Small .tflite models made on the spot, for tests, self-tests and benchmarks.
+"""Makes small .tflite models for tests, self-tests and benchmarks.
 
-Covers what device models are made of: fully connected, convolution, softmax, add; int8, int16 and
-float32; several inputs and outputs; and deliberately bad shapes. Weights come from a seed, so a
-model is a number. Field meanings follow the TFLite schema v3 and the TFLite 8-bit quantisation
+It covers the usual parts of device models: fully connected, convolution, softmax, add; int8, int16 and
+float32; several inputs and outputs; and deliberately bad shapes. Weights come from a seed, so the seed
+determines the model. Field meanings follow the TFLite schema v3 and the TFLite 8-bit quantisation
 specification (symmetric weights, int32 bias at scale input * weight).
 """
 

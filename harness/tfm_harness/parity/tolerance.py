@@ -16,11 +16,11 @@ __all__ = ["MEASURED", "MEASURED_LSB", "SUGGESTED", "Tolerance", "choose", "tole
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tolerance:
-    """What differences are excused.
+    """The differences that are excused.
 
     Attributes:
-        name: what reports call it.
-        reason: why it is granted.
+        name: its name in reports.
+        reason: the reason why it is granted.
         model: ``fnmatch`` pattern of model names.
         op: TFLite operator class producing the output (``SOFTMAX``), or ``*``.
         dtype: ``int8``, ``int16``, ``float32``, ... the output's type.
@@ -50,7 +50,7 @@ class Tolerance:
             raise ValueError(f"tolerance {self.name!r} has a negative or impossible limit")
 
     def covers(self, model: str, op: str, dtype: str) -> bool:
-        """Whether it speaks of that output."""
+        """Whether it covers that output."""
         return self.dtype == dtype and fnmatchcase(model, self.model) and fnmatchcase(op, self.op)
 
     @property
@@ -63,20 +63,20 @@ class Tolerance:
 
 
 def choose(tolerances: Iterable[Tolerance], *, model: str, op: str, dtype: str) -> Tolerance | None:
-    """The first tolerance that speaks of an output of `dtype` made by `op`; None: bit-exact."""
+    """The first tolerance that covers an output of `dtype` made by `op`; None: bit-exact."""
     return next((t for t in tolerances if t.covers(model, op, dtype)), None)
 
 
 def tolerance_use(tolerance: Tolerance, sessions: Sequence[Mapping[str, Any]], models: Sequence[str]) -> str:
-    """What became of a tolerance in a run, in the words of waivers.
+    """The state of a tolerance in a run, in the words of waivers.
 
     Args:
-        sessions: every comparison of many vectors in the run, as `SessionResult.as_dict` gives it.
+        sessions: every comparison of many vectors in the run, from `SessionResult.as_dict`.
         models: the build's models.
 
     Returns:
-        ``used``: it excused a difference, or was exceeded. ``unused``: every model it speaks of was compared, and
-        it excused nothing, or it speaks of none. ``not judged``: a model it speaks of was not compared.
+        ``used``: it excused a difference, or was exceeded. ``unused``: every model that it covers was compared, and
+        it excused nothing, or it covers no model. ``not judged``: a model that it covers was not compared.
     """
     spoken_of = [model for model in models if fnmatchcase(model, tolerance.model)]
     compared = {session["comparison"]["model"] for session in sessions}
@@ -110,7 +110,7 @@ SUGGESTED: Sequence[Tolerance] = (
         reason="another order of additions; ULP alone is useless near zero",
     ),
 )
-"""Starting points for a build's YAML; none of them is ever in force by itself."""
+"""Starting points for a build's YAML; none of them applies unless a build names it."""
 
 MEASURED: Mapping[str, float] = {
     "AveragePool": 1e-6,

@@ -1,7 +1,7 @@
-"""Is there anything to learn from these vectors? Pure.
+"""Checks that a set of vectors can prove anything. Pure.
 
-Uniform random inputs drive some models to a single output: parity over that proves nothing, and
-it is not noticed. These checks make it a finding.
+With uniform random inputs, some models give only a single output: parity over these inputs proves
+nothing, and nobody notices. These checks make it a finding.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tfm_harness.parity import catalogue
 __all__ = ["Diversity", "check_vacuity", "measure", "most_distinct"]
 
 MIN_DISTINCT = 16
-"""Fewer distinct outputs than this (when that many vectors ran) are a finding."""
+"""Fewer distinct outputs (if so many vectors ran) are a finding."""
 
 _WHERE = "`parity.vectors` and `parity.inputs` of the build: more vectors, or inputs of your own"
 
@@ -29,7 +29,7 @@ MAX_SATURATED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Diversity:
-    """What a set of vectors exercises.
+    """The diversity of a set of vectors.
 
     Attributes:
         distinct: distinct output vectors (all output tensors together).
@@ -69,10 +69,10 @@ def check_vacuity(
     min_distinct: int = MIN_DISTINCT,
     max_saturated: float = MAX_SATURATED,
 ) -> Diversity:
-    """Append findings about how much the vectors exercise.
+    """Append findings about the diversity of the vectors.
 
     Args:
-        inputs, outputs: arrays (n, *shape); the outputs are the reference's, so a device cannot hide here.
+        inputs, outputs: arrays (n, *shape); the outputs are the reference's, so that a device cannot influence them.
         min_distinct: capped at the number of vectors and never less than 2 for more than one vector.
     """
     found = measure(inputs, outputs)
@@ -105,11 +105,11 @@ def check_vacuity(
 
 
 def most_distinct(outputs: npt.NDArray[Any], count: int) -> npt.NDArray[np.intp]:
-    """Numbers of `count` vectors (or all) with as many distinct outputs as there are, in order.
+    """Numbers of `count` vectors (or all) that have as many distinct outputs as possible, in order.
 
     Args:
         outputs: (n, *shape).
-        count: how many are wanted.
+        count: the number of wanted vectors.
     """
     rows = np.ascontiguousarray(outputs.reshape(len(outputs), -1))
     _, first = np.unique(rows, axis=0, return_index=True)

@@ -1,4 +1,4 @@
-"""Outputs of models that no interpreter runs: a recorded table, or a native library in the engine's process."""
+"""The right outputs of models that no interpreter runs: from a recorded table, or a native library."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 
 
 class Declared(Protocol):
-    """What a build declares as a model's reference."""
+    """A model's reference as the build declares it."""
 
     @property
     def kind(self) -> str:
@@ -45,11 +45,11 @@ class Declared(Protocol):
 
     @property
     def interface(self) -> Literal["structs", "pointers"]:
-        """How it takes input and output."""
+        """The form in which the function takes input and output."""
 
 
 def read_table(path: Path) -> tuple[Floats, Floats]:
-    """A recorded table: inputs and outputs, each of shape (n,), in the file's order.
+    """Read a recorded table: inputs and outputs, each of shape (n,), in the file's order.
 
     Each line has an input as a decimal number and an output as the 8 hex digits of a float32. Empty lines and lines
     that begin with ``#`` are skipped.
@@ -88,7 +88,7 @@ def _bad(expected: str, seen: str, where: str) -> ConfigError:
 def native_values(
     library: Path, function: str, inputs: Floats, *, interface: str = "structs", time_limit: float = 60.0
 ) -> Floats:
-    """What a function of a native library makes of each input, in a process of its own.
+    """The outputs of a native library's function for each input, computed in a separate process.
 
     Args:
         library: a shared library for this host.
@@ -102,7 +102,7 @@ def native_values(
 
     Raises:
         InfrastructureError: ``engine-refused-model``: the library cannot be loaded, lacks the function or returned an
-            error, or what it gives tells nothing: no finite number, or another one when it is asked again;
+            error, or its outputs are not finite or differ when it runs again;
             ``engine-crash``, ``engine-timeout``.
     """
     about = json.dumps({"function": function, "interface": interface}).encode()
@@ -148,9 +148,9 @@ def _tell(inputs: Floats, outputs: Floats, again: Floats) -> None:
 def reference_values(
     reference: Declared, inputs: Floats, *, factor: float | None = None, time_limit: float = 60.0
 ) -> Floats:
-    """The right outputs for `inputs` (shape (n,), as the device is given them).
+    """The right outputs for `inputs` (shape (n,), as they are sent to the device).
 
-    A table tells them as they were recorded, so that `factor` plays no part in it; a library is given
+    A table holds the outputs as they were recorded, so `factor` is not used; a library gets
     ``inputs * float32(factor)``.
 
     Raises:
@@ -178,14 +178,14 @@ def interpreted_values(
     inputs: Floats, info: ModelInfo, run: Callable[[list[Array]], Sequence[Array]], *, factor: float,
     rule: QuantisationRule,
 ) -> tuple[Floats, list[Array], Sequence[Array]]:  # fmt: skip
-    """Outputs of a model of one input and one output that an interpreter runs on single numbers.
+    """Outputs of an interpreted model that has one number as its input and one as its output.
 
     Args:
         inputs: shape (n,).
         info: the model.
         run: the interpreter: input tensors to output tensors.
-        factor: what the firmware multiplies each input with, once, in single precision: other orders round otherwise.
-        rule: how the firmware quantises.
+        factor: the firmware multiplies each input with it once, in single precision: other orders round differently.
+        rule: the firmware's rule of quantisation.
 
     Returns:
         Real outputs, shape (n,); the input tensors; the output tensors.

@@ -1,6 +1,6 @@
-"""A compiled model made again from its reference with the ``ethos-u-vela`` that is installed: are they the same?
+"""Compiles a reference again with the installed ``ethos-u-vela``, and compares the result with the build's model.
 
-Vela runs in a process of its own, with a limit on time and memory, and writes into a folder that is removed.
+Vela runs in a separate process, with a limit on time and memory, and writes into a folder that is removed.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from tfm_harness.processes import end_group, start
 __all__ = ["Recompiled", "installed_vela", "judge_compiled", "recompile"]
 
 _MEMORY: Final = 4 << 30
-_FIRST_EXACT: Final = (3, 10)  # from here on Vela is tested against TensorFlow 2.14, whose kernels our reference has
+_FIRST_EXACT: Final = (3, 10)  # since then tested against TensorFlow 2.14, whose kernels the reference has
 _NOT_TFLITE: Final = ("UNIDIRECTIONAL_SEQUENCE_LSTM",)  # tested against TFLM's kernels instead
 
 
 @dataclass(frozen=True, slots=True)
 class Recompiled:
-    """What the installed Vela makes of a reference.
+    """The installed Vela's result for a reference.
 
     Attributes:
-        compiled: the result, read.
-        version: of the Vela that made it.
-        seconds: Vela's own estimate of one inference; None where it gives none.
+        compiled: the contents of the compiled model.
+        version: the version of the Vela that made it.
+        seconds: Vela's own estimate of one inference; None when it gives none.
     """
 
     compiled: CompiledModel
@@ -48,7 +48,7 @@ class Recompiled:
 
 
 def installed_vela() -> str:
-    """Version of the installed ``ethos-u-vela``; empty where there is none."""
+    """Version of the installed ``ethos-u-vela``; empty when there is none."""
     try:
         return importlib.metadata.version("ethos-u-vela")
     except importlib.metadata.PackageNotFoundError:
@@ -105,16 +105,16 @@ def judge_compiled(
     options: Sequence[str] | None = None,
     time_limit: float = 60.0,
 ) -> Recompiled | None:
-    """Append what is known of a compiled model and its reference: were the NPU's commands made of this model?
+    """Judge whether a compiled model's NPU commands were made of this reference; append findings.
 
     Args:
-        compiled: what is on the device.
+        compiled: the model on the device.
         reference: the model before Vela, whose bytes are `before`.
-        version: of the Vela that compiled it, where the build says so.
-        options: with which it was compiled, where the build says so.
+        version: the version of the Vela that compiled it, if the build names it.
+        options: the options with which it was compiled, if the build names them.
 
     Returns:
-        What the installed Vela made; None where it was not asked.
+        The result of the installed Vela; None when it was not used.
 
     Raises:
         ConfigError: kind ``vela-version``: the build and the file name different versions.
@@ -165,7 +165,7 @@ def judge_compiled(
 
 
 def _reference_of(compiled: CompiledModel, reference: ModelInfo, report: Report, name: str) -> None:
-    """Whose kernels Vela itself is held to: a note where these are not those of our reference."""
+    """Note when Vela's numbers are tested against other kernels than those of the harness' reference."""
     other = [str(op) for op in reference.operators if op.name in _NOT_TFLITE]
     reasons = [f"{', '.join(other)}: Vela is held to TFLM's kernel there, not to TFLite's"] if other else []
     digits = [part for word in compiled.vela.split(".")[:2] if (part := whole_number(word)) is not None]
@@ -182,7 +182,7 @@ def _run(command: Sequence[str], folder: Path, output: IO[bytes], name: str, lim
     try:
         resource.prlimit(process.pid, resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         return process.wait(timeout=limit)
-    except ProcessLookupError:  # it has ended already
+    except ProcessLookupError:  # the process has ended already
         return process.wait()
     except subprocess.TimeoutExpired:
         raise InfrastructureError(

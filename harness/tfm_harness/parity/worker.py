@@ -6,11 +6,11 @@ virtual environment than the harness.
 Frames both ways: 4 bytes length of a JSON header, the header, then the raw bytes of its ``arrays``
 (``[{"dtype", "shape", "bytes"}]``, little endian). Requests: ``hello``, ``load``, ``run``.
 
-Each model that is loaded gets a process of its own, a fork of this one: interpreters write beyond their memory on some
-models, and what one model has damaged must not compute the next one's numbers.
+Each model that is loaded gets a separate process, a fork of this one: with some models, interpreters write beyond their
+memory, and a damaged process must not compute the next model's numbers.
 
-It cannot outlive its parent: the kernel kills it when the parent's thread that started it ends (PR_SET_PDEATHSIG),
-in any state. SIGALRM at the deadline has its default action, which ends it.
+The process cannot outlive its parent: the kernel kills it, in any state, when the parent's thread that started it ends
+(PR_SET_PDEATHSIG). At the deadline SIGALRM, with its default action, ends it.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ ENGINES: dict[str, tuple[Any, str, str]] = {
 
 
 def added_engine(name: str, adapter: str, folder: str) -> Any:
-    """An engine of a package, made from ``module:Class``; its record always has the name that the build gives.
+    """An engine of a package, made from ``module:Class``; its record always has the build's name for it.
 
     Raises:
         TypeError: it has no record, or one with other keys than version and resolver.
@@ -246,7 +246,7 @@ def added_engine(name: str, adapter: str, folder: str) -> Any:
 
 
 class ModelProcess:
-    """A fork of this process that answers what is asked about one model."""
+    """A fork of this process that answers requests about one model."""
 
     def __init__(self, worker: Worker) -> None:
         ours, theirs, parent = os.pipe(), os.pipe(), os.getpid()
@@ -263,13 +263,13 @@ class ModelProcess:
             except BaseException:  # noqa: BLE001 - it is told, and ends here
                 sys.excepthook(*sys.exc_info())
             finally:
-                os._exit(status)  # nothing of the parent's is closed or flushed here
+                os._exit(status)  # exit without closing or flushing files of the parent
         os.close(ours[0])
         os.close(theirs[1])
         self.requests, self.answers = os.fdopen(ours[1], "wb"), os.fdopen(theirs[0], "rb")
 
     def ask(self, header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[bytes]]:
-        """One answer; where the process died, this one dies of the same, and its parent tells why."""
+        """One answer. If the fork died, this process dies of the same signal, and its parent reports why."""
         try:
             write_frame(self.requests, header, blobs)
             answer = read_frame(self.answers)
@@ -278,7 +278,7 @@ class ModelProcess:
         return answer or self._die_likewise()
 
     def end(self) -> None:
-        """Kill it, whatever it does."""
+        """Kill the fork, whatever it does."""
         self.requests.close()
         self.answers.close()
         os.kill(self.pid, signal.SIGKILL)
@@ -287,7 +287,7 @@ class ModelProcess:
     def _die_likewise(self) -> NoReturn:
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         if code < 0:
-            faulthandler.disable()  # the child has said where it was
+            faulthandler.disable()  # the child has already printed its traceback
             signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
             os.kill(os.getpid(), -code)
         os._exit(code)
@@ -302,7 +302,7 @@ class Worker:
             self.engine = added_engine(engine, adapter, folder)
         else:
             kind, package, resolver = ENGINES[engine]
-            if isinstance(kind, str):  # a module of its own, which few runs need
+            if isinstance(kind, str):  # imported here because few runs need it
                 kind = getattr(importlib.import_module(package), kind)
             self.engine = kind(package, resolver)
         self.stdin, self.stdout = stdin, stdout
@@ -310,7 +310,7 @@ class Worker:
         self.data: dict[str, bytes] = {}
 
     def serve(self) -> None:
-        """Answer until the pipe closes: each model by a process of its own."""
+        """Answer until the pipe closes; each model gets a separate process."""
         model: ModelProcess | None = None
         while (frame := read_frame(self.stdin)) is not None:
             header, blobs = frame
@@ -344,7 +344,7 @@ class Worker:
         return answer, [self.np.ascontiguousarray(a).tobytes() for a in arrays]
 
     def handle(self, header: dict[str, Any], blobs: list[bytes]) -> tuple[dict[str, Any], list[Any]]:
-        """One request: answer's header and arrays."""
+        """Handle one request; returns the answer's header and arrays."""
         op = header["op"]
         if op == "hello":
             record = dict(self.engine.record, python=sys.version.split()[0], numpy=self.np.__version__)
@@ -380,7 +380,7 @@ class Worker:
         return [{"shape": [int(n) for n in d["shape"]], "dtype": self.np.dtype(d["dtype"]).name} for d in details]
 
     def fresh(self, sha: str, *, reload: bool) -> tuple[Any, list[Any], list[Any]]:
-        """The interpreter with its state as it is after loading; `reload`: variables are not all that it keeps."""
+        """The interpreter with its state as after loading; `reload`: it has more state than variables, load again."""
         loaded = self.interpreter(sha)
         reset = getattr(self.engine, "reset", None)
         if reload or reset is None or not reset(loaded[0]):
@@ -409,7 +409,7 @@ def die_with_parent(parent: int) -> bool:
     """
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    return os.getppid() == parent  # it may have ended before the kernel was asked
+    return os.getppid() == parent  # the parent may have ended before the call
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A reference of our own in numpy, for Pythons and machines where no interpreter can be installed.
+"""The harness' own reference in numpy, for Pythons and machines on which no interpreter can be installed.
 
 Written from TensorFlow Lite's quantisation specification (8-bit quantisation; rounding and fixed-point rules of
 gemmlowp), independent of any firmware. It runs int8 models of the operators in `OPERATORS` and refuses every other

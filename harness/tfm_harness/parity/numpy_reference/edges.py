@@ -1,8 +1,8 @@
-"""Which edges of the arithmetic a vector reaches: where a slightly wrong kernel would give another number.
+"""The edges of the arithmetic that a vector reaches: cases in which a slightly wrong kernel gives another number.
 
-Wrong kernels that occur: halves rounded up or toward zero instead of away from zero, one rounding in place of two,
-wrapping in place of clamping, an accumulator of 16 bits, the multiplier of another channel. A set of vectors that never
-reaches such an edge cannot tell them apart.
+Wrong kernels in practice: halves are rounded up or toward zero instead of away from zero, there is one rounding in
+place of two, wrapping in place of clamping, an accumulator of 16 bits, or the multiplier of another channel. A set of
+vectors that never reaches such an edge cannot distinguish them from a right kernel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EDGES: Final = (
     "clamped low", "clamped high", "zero point", "positive tie", "negative tie", "double rounding", "fraction dropped",
     "accumulator over 16 bits", "last channel", "softmax tail", "softmax peak",
 )  # fmt: skip
-"""In the order of the columns of `Watch.hit`."""
+"""Names of the edges, in the order of the columns of `Watch.hit`."""
 
 _LOW, _HIGH, _ZERO, _TIE, _NEGATIVE_TIE, _DOUBLE, _FRACTION, _WIDE, _LAST, _TAIL, _PEAK = range(len(EDGES))
 
@@ -41,7 +41,7 @@ class Watch:
         self.hit[self.op, edge] = bool(np.any(np.asarray(reached)))
 
     def requantised(self, sums: Ints, multipliers: Multipliers, zero: int, limits: tuple[int, int]) -> None:
-        """Accumulators (..., channels) on their way to int8."""
+        """Note the edges that accumulators (..., channels) reach when they are requantised to int8."""
         scaled = multipliers.apply(sums)
         output = _clip(scaled, zero, limits)
         self._note(_LOW, scaled + zero < limits[0])
@@ -53,7 +53,7 @@ class Watch:
             self._note(_TIE, tie & (high > 0))
             self._note(_NEGATIVE_TIE, tie & (high < 0))
             product, shift = np.asarray(sums, np.int64) * multipliers.significands, 31 - multipliers.shifts
-            once = (product + (np.int64(1) << (shift - 1))) >> shift  # one rounding, halves up, in place of two
+            once = (product + (np.int64(1) << (shift - 1))) >> shift  # with only one rounding, halves up
             self._note(_DOUBLE, _clip(once, zero, limits) != output)
             self._note(_FRACTION, _clip(product >> shift, zero, limits) != output)
         each = multipliers.each
@@ -62,13 +62,13 @@ class Watch:
             self._note(_LAST, _clip(wrong, zero, limits) != output[..., -1])
 
     def softmaxed(self, output: Ints) -> None:
-        """SOFTMAX's output."""
+        """Note the edges that an output of SOFTMAX reaches."""
         self._note(_TAIL, output == -128)
         self._note(_PEAK, output == 127)
 
 
 WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
-"""Who looks on; operators tell it what they do."""
+"""The collector of the current inference; operators report to it."""
 
 
 def _clip(scaled: Ints, zero: int, limits: tuple[int, int]) -> Ints:
@@ -77,8 +77,8 @@ def _clip(scaled: Ints, zero: int, limits: tuple[int, int]) -> Ints:
 
 
 def _ties(multipliers: Multipliers, x: Ints) -> tuple[Ints, Ints]:
-    """Where the last shift must round exactly half, and the numbers before it."""
+    """Flags where the last shift must round an exact half, and the numbers before that shift."""
     high = doubling_high_mul(np.asarray(x, np.int64) << np.maximum(multipliers.shifts, 0), multipliers.significands)
     right = np.maximum(-multipliers.shifts, 0)
-    half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), -1)  # nothing is -1 under a mask of 0
+    half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), -1)  # no shift: mask 0, never equal to -1
     return (high & ((np.int64(1) << right) - 1)) == half, high

@@ -56,9 +56,9 @@ class Multiplier:
 
     @classmethod
     def of(cls, real: float) -> Multiplier:
-        """From a real number that is not negative.
+        """The multiplier of a real number that is not negative.
 
-        The significand is rounded to nearest; what is too small becomes zero, what is too large saturates.
+        The significand is rounded to nearest; too small numbers become zero, too large ones saturate.
         """
         if real == 0.0:
             return cls(0, 0)
@@ -93,7 +93,7 @@ class Multipliers:
     def apply(self, x: Ints) -> Ints:
         """`x` (..., channels) times the numbers.
 
-        A left shift that wraps as 32-bit integers do, the multiplication, and a rounding shift to the right.
+        The steps are a left shift that wraps like 32-bit integers, the multiplication, and a rounding right shift.
         """
         shifted = _wrap(np.asarray(x, np.int64) << self._left)
         return rounding_shift(doubling_high_mul(shifted, self.significands), self._right)

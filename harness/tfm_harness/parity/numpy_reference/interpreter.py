@@ -53,7 +53,7 @@ class Interpreter:
         return [values[t.index].astype(t.dtype).reshape(t.shape) for t in self.outputs]
 
     def edges(self, inputs: list[Any]) -> Any:
-        """Which edges of the arithmetic one inference reaches, see `Watch.hit`."""
+        """The edges of the arithmetic that one inference reaches, see `Watch.hit`."""
         watch = Watch(len(self._steps))
         token = WATCH.set(watch)
         try:
@@ -84,7 +84,7 @@ class Interpreter:
 
 
 class _Tensor:
-    """A tensor's description, and its content where it is constant."""
+    """A tensor's description, and its content if it is constant."""
 
     def __init__(self, model: Any, tensor: Any, index: int) -> None:
         self.index = index
@@ -147,7 +147,7 @@ class _Node:
         return self.constant(2)
 
     def multipliers(self, *, as_float: bool = False) -> Multipliers:
-        """Input scale times each filter scale over the output scale, in double precision.
+        """Input scale times each filter scale divided by the output scale, in double precision.
 
         Args:
             as_float: a product with the only filter scale is rounded to float first, as FULLY_CONNECTED does it.
@@ -297,4 +297,4 @@ _KERNELS: Mapping[int, Callable[[_Node], Compute]] = {
     tflite.BuiltinOperator.SOFTMAX: _softmax,
 }
 OPERATORS = tuple(sorted(tflite.opcode2name(number) for number in _KERNELS))
-"""The operators that are computed."""
+"""The operators that this reference computes."""

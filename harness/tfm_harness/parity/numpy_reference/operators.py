@@ -45,7 +45,7 @@ class Activation:
 
 
 def clamp_range(activation: int, scale: float, zero_point: int) -> tuple[int, int]:
-    """The quantised range that a fused activation leaves of int8."""
+    """The range of quantised values that a fused activation allows."""
     low, high = {
         Activation.NONE: (None, None),
         Activation.RELU: (0.0, None),
@@ -64,12 +64,12 @@ def clamp_range(activation: int, scale: float, zero_point: int) -> tuple[int, in
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Where a filter or pool lies over height or width.
+    """The positions of a filter or pool along height or width.
 
     Attributes:
         size, stride, dilation: of the filter.
         before: elements of padding in front.
-        out: how many positions there are.
+        out: the number of positions.
     """
 
     size: int
@@ -80,14 +80,14 @@ class Window:
 
     @classmethod
     def of(cls, extent: int, size: int, stride: int, dilation: int, *, same: bool) -> Window:
-        """From the input's extent and the padding's kind."""
+        """The positions for an extent of the input and a kind of padding."""
         reach = (size - 1) * dilation + 1
         out = -(-extent // stride) if same else (extent + stride - reach) // stride
         missing = max((out - 1) * stride + reach - extent, 0) if same else 0
         return cls(size, stride, dilation, missing // 2, max(out, 0))
 
     def taps(self, extent: int) -> tuple[Ints, Ints]:
-        """Where each element of the filter lies in the input, and whether it lies inside: (out, size) each."""
+        """The place of each filter element in the input, and whether it is inside: (out, size) each."""
         at = np.arange(self.out)[:, None] * self.stride - self.before + np.arange(self.size) * self.dilation
         return np.clip(at, 0, extent - 1), (at >= 0) & (at < extent)
 
@@ -168,14 +168,14 @@ def fully_connected(
 
 
 def average_pool(x: Ints, *, windows: tuple[Window, Window], limits: tuple[int, int]) -> Ints:
-    """AVERAGE_POOL_2D: the mean of what lies inside the input, rounded to nearest, halves away from zero."""
+    """AVERAGE_POOL_2D: the mean of the elements inside the input, rounded to nearest, halves away from zero."""
     total = _patches(x, *windows, 0).sum(axis=(3, 4))
     count = _patches(np.ones((1, *x.shape[1:3], 1), np.int64), *windows, 0).sum(axis=(3, 4))
     return np.clip(_rounded_division(total, count), *limits)
 
 
 def max_pool(x: Ints, *, windows: tuple[Window, Window], limits: tuple[int, int]) -> Ints:
-    """MAX_POOL_2D: the largest of what lies inside the input."""
+    """MAX_POOL_2D: the largest element inside the input."""
     largest: Ints = np.clip(_patches(x, *windows, INT8_MIN).max(axis=(3, 4)), *limits)
     return largest
 

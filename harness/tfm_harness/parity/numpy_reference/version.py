@@ -3,4 +3,4 @@
 __all__ = ["VERSION"]
 
 VERSION = "2"
-"""Changes with each change of a number that this reference gives."""
+"""This version changes whenever any output of this reference changes."""

@@ -23,7 +23,7 @@ VECTORS = Path(__file__).with_name("vectors.npz")
 
 
 class Engine(Protocol):
-    """What is proved: see `tfm_harness.parity.engines.ReferenceEngine`."""
+    """An engine to be tested: see `tfm_harness.parity.engines.ReferenceEngine`."""
 
     name: str
     partial: bool
@@ -54,7 +54,7 @@ def prove(engine: Engine) -> None:
     """Run the known vectors.
 
     Raises:
-        InfrastructureError: kind ``engine-refused`` with what differed.
+        InfrastructureError: kind ``engine-refused``, with the difference.
     """
     proven = 0
     for name, (model, inputs, expected) in load_vectors().items():
