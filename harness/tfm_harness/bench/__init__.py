@@ -1,1 +1,1 @@
-"""A live target with a build: opened (flashed, booted, proved to run the build), used, closed. No pytest here."""
+"""A live target with a build: it is opened (flashed, booted, build proved), used and closed. No pytest here."""

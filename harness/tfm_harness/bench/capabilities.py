@@ -1,4 +1,4 @@
-"""What a combination offers to tests, beyond the features of the firmware's protocol."""
+"""The capabilities of a combination for tests, beyond the features of the firmware's protocol."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ BOARD_WORDS: Final = (
     "warm-reset",
     "write-stops",
 )
-"""Words that follow from the board, whatever the build."""
+"""Words that depend only on the board, whatever the build."""
 _OF_BUILDS = ("console-suites", "dataset", "memory-map", "sensor-model", "services", "trusted-iak", "trusted-results")
 KNOWN_WORDS: Final = frozenset({*map(str, Feature), *BOARD_WORDS, *_OF_BUILDS})
-"""Words that tests may name in ``needs(...)``, beside ``file-NAME``, ``target-KIND`` and words with a dot."""
+"""Words that tests may name in ``needs(...)``; ``file-NAME``, ``target-KIND`` and words with a dot are allowed, too."""
 
 
 def is_known_word(word: str) -> bool:
@@ -45,15 +45,15 @@ def capabilities(board: Board, build: Build, *, stimulus: bool) -> frozenset[str
     """The words that tests may name in ``needs(...)``: the board's own and those of the build.
 
     Args:
-        board: asked for its own words.
-        build: firmware and what the host knows about it.
-        stimulus: whether something plays the board's sensors.
+        board: gives its own words.
+        build: the build, with the facts that the host knows about the firmware.
+        stimulus: whether a stimulus plays the board's sensors.
     """
     return board.capabilities | build_capabilities(build, board.target) | ({"stimulus"} if stimulus else set())
 
 
 def build_capabilities(build: Build, target: TargetBase | None = None) -> frozenset[str]:
-    """Words that follow from the two files alone; what a target would add is left out where there is none."""
+    """Words that depend on the two files alone; without a target, its words are left out."""
     described: list[Build | TargetBase] = [build] if target is None else [build, target]
     said = {
         "memory-map": any(file.memory_map is not None for file in described),

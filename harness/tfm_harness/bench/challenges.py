@@ -1,4 +1,4 @@
-"""A token and the challenge that it was asked with, as tests give them."""
+"""Checks the token and the challenge that a test passes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from tfm_harness.bench.device import octets
 __all__ = ["challenge_and_token"]
 
 _LONGEST_NONCE = 64
-"""Bytes; RFC 9711 s.4.1."""
+"""Sizes in bytes; RFC 9711 s.4.1."""
 
 
 def challenge_and_token(challenge: bytes, token: bytes | tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Both as bytes; `token` may be what `Device.attest` gives, the challenge and the token.
+    """Both as bytes; `token` may be the result of `Device.attest`, a pair of challenge and token.
 
     Raises:
-        ValueError: the token was asked for with another challenge, or the two arguments are swapped: a mistake in the
+        ValueError: the token was requested with another challenge, or the two arguments are swapped: a mistake in the
             test.
         TypeError: one of them is no bytes.
     """

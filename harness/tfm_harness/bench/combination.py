@@ -1,4 +1,4 @@
-"""A combination: one target with one build, as it was asked for. Loaded and matched before any board is touched."""
+"""A combination: one target with one build. It is loaded and matched before any board is touched."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class TargetBuild:
     """One target with one build.
 
     Attributes:
-        target: what the board is; of a pool, its first member.
-        build: what runs on it.
-        policy: how strictly its findings are judged.
-        members: the boards that may serve, each as good as the others.
-        pool: the pool's name; empty when the target's own is meant.
+        target: the description of the board; for a pool, of its first member.
+        build: the build that runs on it.
+        policy: the policy for its findings.
+        members: the targets of the boards that may be used; all are equivalent.
+        pool: the pool's name; empty: the target's name is used.
     """
 
     target: TargetBase
@@ -36,21 +36,21 @@ class TargetBuild:
 
     @property
     def name(self) -> str:
-        """As in test ids: ``qemu-an547+reference``."""
+        """The name in test ids: ``qemu-an547+reference``."""
         return f"{self.pool or self.target.name}+{self.build.name}"
 
     def build_summary(self) -> str:
-        """The build in a line of the header."""
+        """The build in one line, for the header."""
         models = ", ".join(self.build.models) or "no models"
         identity = "".join(f", {name} {digest}" for name, digest in self.identity().items())
         return f"build {self.build.name}{identity}, protocol {self.build.protocol}, {models}; policy {self.policy}"
 
     def identity(self) -> dict[str, str]:
-        """The firmware's identity by its files: the first digits of each component's measurement."""
+        """The firmware's identity from its files: the first digits of each component's measurement."""
         try:
             components = Trust(self.build, Identity(self.target.name)).components(None)
         except (HarnessError, OSError):
-            return {}  # the header is no place to judge files
+            return {}  # the header does not judge files
         return {component.type: component.measurement.hex()[:12] for component in components if component.type}
 
 

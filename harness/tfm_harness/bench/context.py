@@ -13,7 +13,7 @@ from tfm_harness.files import resolved
 __all__ = ["BOARD_KEYS", "NONCES", "begin_anew", "make_context"]
 
 BOARD_KEYS, NONCES = "keys.sqlite", "nonces.sqlite"
-"""Files in the run's folder: what the run's boards have shown so far, compared by all of its processes."""
+"""Files in the run's folder with the keys and nonces that its boards have shown; all of its processes compare them."""
 
 
 def make_context(
@@ -26,13 +26,13 @@ def make_context(
     deterministic: bool = False,
     store: str = "",
 ) -> RunContext:
-    """Folders of a run, created.
+    """Create the folders of a run.
 
     Args:
-        run_dir: where transcripts and records go; empty: ``runs/<date and time>``, a folder of its own.
-        state: where locks and identities live; empty: the user's own.
+        run_dir: the folder of transcripts and records; empty: a new folder ``runs/<date and time>``.
+        state: the folder of locks and identities; empty: the user's own.
         worker: the test process's name, empty when there is only one.
-        origins: where the two names come from, in words, for the error.
+        origins: the sources of the two names, in words, for the error.
         fresh_identity, deterministic, store: as in `RunContext`.
 
     Raises:
@@ -69,7 +69,7 @@ def make_context(
 
 
 def begin_anew(run_dir: Path) -> None:
-    """Forget what an earlier run in the same folder has seen: the same secret may belong to another board now.
+    """Delete the keys and nonces of an earlier run in the same folder: its secrets may belong to other boards now.
 
     Raises:
         InfrastructureError: ``run-dir``: a file of that run cannot be removed.
@@ -89,7 +89,7 @@ def begin_anew(run_dir: Path) -> None:
 
 
 def _fresh(run_dir: Path) -> Path:
-    """A folder of its own also for two runs that begin in the same second."""
+    """A new folder, even if two runs begin in the same second."""
     candidate, number = run_dir, 1
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Whether what the build says of a model's state is enough to judge its numbers."""
+"""Checks that the build says enough about a model's state to judge its numbers."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["covered_state"]
 
 
 def covered_state(build: Build, info: ModelInfo, name: str, *, single: bool = False) -> State | None:
-    """What the build says of a model's state; None for a model without any.
+    """The build's setting for a model's state; None for a model without any state.
 
     Args:
         build: names the models.
         info: the model.
         name: its name in the build.
-        single: one result alone is to be judged.
+        single: whether a single result is judged.
 
     Raises:
-        NotCovered: a model with state, or with several signatures, about which the build says nothing.
+        NotCovered: the model has state, or several signatures, and the build has no setting for that.
     """
     from tfm_harness.parity.session import require_state
 

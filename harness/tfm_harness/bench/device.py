@@ -1,4 +1,4 @@
-"""The device as tests see it: the pseudo-driver client, joined with the stimulus it is fed by."""
+"""The device for tests: the pseudo-driver client together with the stimulus of its sensors."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 __all__ = ["Device", "Inference", "RefusedSize", "octets"]
 
 _CHALLENGE_SIZES = (32, 48, 64)
-"""Bytes; PSA Certified Attestation API s.3.2.3, RFC 9783 s.4.1.1."""
+"""Sizes in bytes; PSA Certified Attestation API s.3.2.3, RFC 9783 s.4.1.1."""
 
 _CANNOT_RUN = frozenset({-134, -141, -153})
-"""NOT_SUPPORTED, INSUFFICIENT_MEMORY, DATA_INVALID: what an interpreter answers to a model that it cannot run."""
+"""NOT_SUPPORTED, INSUFFICIENT_MEMORY, DATA_INVALID: an interpreter's answers to a model that it cannot run."""
 
 _NO_MODEL = frozenset({134, 135, 141, 153})
-"""The same in the list of models; INVALID_ARGUMENT: signed by the vendor, and no model for this interpreter."""
+"""The same in the list of models; INVALID_ARGUMENT: signed by the vendor, but no model for this interpreter."""
 
 _LOG_LINES = 40
 
 
 class RefusedSize(Refused):
-    """The firmware said no to a challenge of a size that it must refuse: what was asked is the test's mistake."""
+    """The firmware refused a challenge of a size that it must refuse: the request was the test's mistake."""
 
     responsibility = Responsibility.TEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inference:
-    """A result with everything the host knows about how it came to be.
+    """A result, with everything that the host knows about its origin.
 
     Attributes:
-        answer: the (signed) message as it came, with nonce and device ticks.
+        answer: the (signed) message as received, with nonce and device ticks.
         model: name of the active model; None when the firmware does not say.
         samples: what the secure side must have read, oldest first (sensor input).
         data: the input tensor's bytes (host input).
-        boot: which boot of the board it came from, 0 for the first after flashing.
-        seed: that boot's seed: computed by the host where it knows the entropy, else as the device described it.
-        encrypted: the answer was asked for as a COSE_Encrypt0 around the signed message.
-        before: the inference asked for before this one (its own `before` left out); None for the first.
+        boot: the number of the board's boot, 0 for the first after flashing.
+        seed: that boot's seed: computed by the host if it knows the entropy, else as the device described it.
+        encrypted: whether the answer was requested as a COSE_Encrypt0 around the signed message.
+        before: the previous inference (without its own `before`); None for the first.
     """
 
     answer: InferResult
@@ -75,7 +75,7 @@ class Inference:
 
 
 def octets(what: str, value: object) -> bytes:
-    """The bytes of an argument: what has none (text, a number) is the test's mistake, and is sent to no device.
+    """The bytes of an argument. Text or a number is the test's mistake, and is not sent to the device.
 
     Raises:
         TypeError: naming the argument.
@@ -93,7 +93,7 @@ def _smp() -> type[SmpDriver]:
 
 
 class Running(Protocol):
-    """What a device needs of the combination that it runs in: see `tfm_harness.bench.live.LiveCombination`."""
+    """The part of the combination that a device needs: see `tfm_harness.bench.live.LiveCombination`."""
 
     combination: TargetBuild
     stimulus: Stimulus | None
@@ -117,7 +117,7 @@ class Running(Protocol):
 
 
 class Device:
-    """What every firmware can do. `client` is the protocol's own client, `test_commands` the reference firmware's."""
+    """The operations of every firmware. `client` is the protocol's client, `test_commands` the reference firmware's."""
 
     def __init__(self, bench: Running, client: PseudoDriver) -> None:
         self._bench = bench
@@ -126,19 +126,19 @@ class Device:
 
     @property
     def test_commands(self) -> SmpDriver:
-        """The reference firmware's whole protocol; tests that want it are not covered on other firmware."""
+        """The reference firmware's whole protocol; tests that need it are not covered on other firmware."""
         if not isinstance(self.client, _smp()):
             raise NotCovered(f"{self._bench.combination.name} does not speak the reference firmware's protocol")
         return self.client
 
     def describe(self) -> Description:
-        """Who the firmware says it is, asked anew."""
+        """Ask the firmware for its description again."""
         return self._bench.describe()
 
     def fill_window(self, count: int | None = None) -> tuple[Sample, ...]:
         """Clear the window and let the secure side take `count` samples (default: a whole window).
 
-        The stimulus goes on by one step with each sample; the samples are what it played.
+        The stimulus advances by one step with each sample; the returned samples are those that it played.
 
         Raises:
             ProductError: ``sensor``: the secure side could not read its sensor.
@@ -166,12 +166,12 @@ class Device:
         return tuple(stimulus.expected_samples(count))
 
     def infer_window(self, *, nonce: bytes | None = None, encrypted: bool = False) -> Inference:
-        """Sample a whole window from the stimulus and ask for a signed result, `encrypted` if it shall be."""
+        """Sample a whole window from the stimulus and ask for a signed result, encrypted as well if `encrypted`."""
         samples = self.fill_window()
         return self._infer(nonce, Source.SENSOR, samples=samples, encrypted=encrypted)
 
     def infer_again(self, samples: Sequence[Sample], *, nonce: bytes | None = None) -> Inference:
-        """Ask for another result of the window that `samples` filled."""
+        """Ask for another result of the window that holds `samples`."""
         return self._infer(nonce, Source.SENSOR, samples=tuple(samples))
 
     def infer_input(
@@ -181,9 +181,9 @@ class Device:
 
         Args:
             data: the tensor.
-            nonce: what the result must hold; by default fresh random bytes.
-            model: a name: the device must refuse when another model is active.
-            encrypted: as a COSE_Encrypt0 around the signed message (feature ``encrypted-result``).
+            nonce: the nonce that the result must hold; by default fresh random bytes.
+            model: a model's name: the device must refuse when another model is active.
+            encrypted: ask for a COSE_Encrypt0 around the signed message (feature ``encrypted-result``).
 
         Raises:
             ConfigError: ``no-model``: neither the build nor the device has a model of that name.
@@ -194,11 +194,11 @@ class Device:
             return self._infer(nonce, Source.HOST, data=data, wanted=model, encrypted=encrypted)
 
     def any_input(self) -> bytes:
-        """Some input that the active model takes, for tests to which its value does not matter."""
+        """Some input that the active model accepts, for tests that do not depend on its value."""
         return self.client.any_input()
 
     def infer_expecting(self, model_id: bytes, source: Source, data: bytes | None = None) -> bytes:
-        """Ask for a result of the model with that id alone; the message.
+        """Ask for a result of the model with that id and no other; returns the message.
 
         Raises:
             Refused: -140 when another model is active.
@@ -211,10 +211,10 @@ class Device:
             raise
 
     def attest(self, challenge: bytes | None = None) -> tuple[bytes, bytes]:
-        """A token for `challenge` (default: 32 fresh random bytes); the challenge and the token.
+        """Ask for a token for `challenge` (default: 32 fresh random bytes); returns the challenge and the token.
 
         Raises:
-            Refused: what the device answered; with a challenge of a size that PSA has not, the test is responsible.
+            Refused: the device refused; if PSA does not allow the size of the challenge, the test is responsible.
             TypeError: `challenge` is no bytes.
         """
         challenge = fresh_nonce() if challenge is None else octets("challenge", challenge)
@@ -229,7 +229,7 @@ class Device:
             raise error from refusal
 
     def public_key(self, name: str) -> bytes:
-        """A public key as the device gives it.
+        """A public key in the form that the device sends.
 
         Raises:
             ConfigError: ``no-such-key``: the protocol has no key of that name.
@@ -245,15 +245,15 @@ class Device:
         return self.client.csr(name)
 
     def requests(self, data: bytes | None = None, *, without: Collection[str] = ()) -> dict[str, Callable[[], object]]:
-        """One right request of each kind that the firmware answers, in a test's words: each value asks one.
+        """One right request of each kind that the firmware answers, by its name for tests: calling the value makes it.
 
         They are: a result, an encrypted result, a token, the size of a token, a public key, a signing request, a
         batch, timings, a sample, a list of the models, an object stored, an object read, an object removed, an input
-        in parts. Asked in this order, they leave no object behind.
+        in parts. If they are made in this order, they leave no object behind.
 
         Args:
             data: one input of the active model (default: any).
-            without: words of requests to leave out.
+            without: names of requests to leave out.
 
         Raises:
             NotCovered: the firmware does not speak the reference firmware's protocol.
@@ -262,11 +262,11 @@ class Device:
         return right_requests(self, self._bench.missing, data, without)
 
     def reset(self, kind: ResetKind = ResetKind.WARM) -> Description:
-        """Reset the board and wait until the firmware answers; who it then is."""
+        """Reset the board and wait until the firmware answers; returns its description."""
         return self._bench.reset(kind)
 
     def select_model(self, name: str) -> None:
-        """Make a model active; the next test finds the one that was active before.
+        """Make a model active; before the next test, the one that was active before is selected again.
 
         Raises:
             ConfigError: ``no-model``: neither the build nor the device has a model of that name.
@@ -275,11 +275,11 @@ class Device:
             self._bench.select_model(name)
 
     def use_model(self, name: str) -> None:
-        """Make a model of the build active, or skip the test as not covered where the device cannot run it.
+        """Make a model of the build active, or skip the test as not covered if the device cannot run it.
 
         Raises:
-            ProductError: ``model-refused``: the device holds it and does not accept its image, for another reason than
-                that its interpreter takes no such model.
+            ProductError: ``model-refused``: the device holds it but does not accept its image, although its interpreter
+                supports such models.
             ConfigError: ``no-model``: the build declares no model of that name.
         """
         where = self._bench.combination.name
@@ -291,7 +291,7 @@ class Device:
             raise NotCovered(f"{where} has no models to choose from")
         slot = self._bench.combination.build.models[name].slot
         listed = self.test_commands.models()
-        # Firmware gives no name to an image that it refuses: there the slot tells which model it was to be.
+        # Firmware gives no name to an image that it refuses: then the slot identifies the model.
         held = [e for e in listed if e.name == name] or [
             e for e in listed if e.slot == slot and e.status and not e.name
         ]
@@ -311,7 +311,7 @@ class Device:
             )
         try:
             self.select_model(name)
-            if not self._bench.missing(["latency"]):  # else nothing to try it with; the first inference will tell
+            if not self._bench.missing(["latency"]):  # else it cannot be tried here; the first inference will show it
                 self.test_commands.latency(1)
             self._can_give_input(where, name)
         except Refused as refusal:
@@ -323,7 +323,7 @@ class Device:
             ) from None
 
     def _said_of(self, name: str) -> str:
-        """The last line of a console that names a model, which may say why it was refused."""
+        """The last line of a console that names a model, which may hold the reason of a refusal."""
         for console in open_consoles(self._bench.board).values():
             lines = [line for line in log_tail(console, _LOG_LINES).splitlines() if name in line.split()]
             if lines:
@@ -342,7 +342,7 @@ class Device:
 
     @contextlib.contextmanager
     def _known_model(self, name: str | None) -> Iterator[None]:
-        """What the device says against a model that nobody has is no fault of the device."""
+        """Convert an error about a model that neither build nor device has into a `ConfigError`."""
         try:
             yield
         except ProductError as error:
@@ -379,7 +379,7 @@ class Device:
         if nonce is None and Feature.NONCE in self.client.features:
             nonce = fresh_nonce()
         known = self._bench.description
-        self._bench.asked_results += 1  # also those that the device refuses
+        self._bench.asked_results += 1  # requests that the device refuses count as well
         if encrypted:
             answer = self.test_commands.infer(nonce=nonce, source=source, data=data, model=wanted, encrypted=True)
         else:

@@ -1,4 +1,4 @@
-"""The trace command of a device, also of one that gives traces in another lifecycle only."""
+"""The trace command of a device, also of one that gives traces only in another lifecycle."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ __all__ = ["Runner", "device_trace"]
 
 
 class Runner(Protocol):
-    """What runs batches on the device and starts it again; `tfm_harness.bench.live.LiveCombination` does."""
+    """Runs batches on the device and starts it again, as `tfm_harness.bench.live.LiveCombination` does."""
 
     @property
     def device(self) -> Device:
-        """See `LiveCombination`, as for the rest."""
+        """See `LiveCombination`, also for the other members."""
         ...
 
     def missing(self, wanted: Iterable[str]) -> list[str]:
-        """Features that are wanted and not there."""
+        """The wanted features that are missing."""
 
     def reset(self, kind: ResetKind) -> Description:
         """Reset, and wait until the firmware answers."""
@@ -37,14 +37,14 @@ class Runner(Protocol):
         """Make a model the active one."""
 
     def provisioned(self, lifecycle: int) -> AbstractContextManager[None]:
-        """For the block, the board in another lifecycle."""
+        """Start the board in another lifecycle for the block."""
 
     def progress(self, what: str) -> Callable[[int, int], None]:
-        """What to call with pieces done and pieces in all."""
+        """A function to be called with the number of done pieces, and of all."""
 
 
 class _LateTrace:
-    """The trace command of a board that gives none in its lifecycle: started in one that does at the first use."""
+    """The trace command of a board that gives no traces in its lifecycle: the first use starts it in one that does."""
 
     def __init__(self, runner: Runner, stack: contextlib.ExitStack) -> None:
         self._runner, self._stack, self._ready = runner, stack, False
@@ -65,9 +65,9 @@ class _LateTrace:
 
 
 def device_trace(runner: Runner, stack: contextlib.ExitStack) -> DeviceTrace | None:
-    """The device's trace command; on a virtual board that must first be started in another lifecycle, when used."""
+    """The device's trace command; its first use may start a virtual board in another lifecycle. None without traces."""
     if not runner.missing(["trace"]):
         return runner.device.test_commands
-    # A firmware that gives traces says so only in the lifecycle in which it does.
+    # Firmware lists the feature only in a lifecycle in which it gives traces.
     late = Feature.TRACE in runner.device.client.features and not runner.missing(["provision"])
     return _LateTrace(runner, stack) if late else None

@@ -1,4 +1,4 @@
-"""Which part of the way is to blame where a result's numbers differ: the input, its path, or the arithmetic."""
+"""Finds the cause when a result's numbers differ: the input, its path, or the arithmetic."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def explain_difference(
     report: Report,
     subject: str,
 ) -> None:
-    """Judge whether outputs that differ are those of another input: a finding of its own.
+    """Judge whether outputs that differ are those of another input, which is a separate finding.
 
     Args:
-        inference: what was asked.
+        inference: the inference.
         reference, device: the outputs that differ.
-        run: the reference's outputs of an inference with the same model.
+        run: gives the reference's outputs of an inference with the same model.
         input_of: the input tensor that the device must have used.
-        runner: runs the same input through the device's batch command, where it has one.
+        runner: runs the same input through the device's batch command, if it has one.
         report: gets the finding.
-        subject: named in it.
+        subject: named in the finding.
     """
     from tfm_harness.parity.catalogue import INPUT_PATH
 

@@ -1,4 +1,4 @@
-"""The firmware on a board, through its protocol's client: waits until it answers, asks who it is."""
+"""The firmware on a board, through its protocol's client: waits until it answers, and asks for its description."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from tfm_harness.protocol.clients import open_client
 
 __all__ = ["Firmware", "emulator_limit", "open_consoles"]
 
-_LINGERING: Final = 3.0  # seconds that the boot before may answer behind a reset
+_LINGERING: Final = 3.0  # seconds for which the previous boot may still answer after a reset
 _LOOK_AGAIN: Final = 0.05
 _RECENT: Final = 16  # boots
 
 
 def open_consoles(board: Board) -> Mapping[str, Console]:
-    """The board's consoles; none where the board is gone."""
+    """The board's consoles; none when the board is gone."""
     with contextlib.suppress(HarnessError):
         return board.consoles
     return {}
 
 
 def emulator_limit(board: Board, combination: TargetBuild, why: str) -> InfrastructureError | None:
-    """The error for a boot that only a known limit of the emulator explains; None where the product may be at fault.
+    """The error for a boot that failed only at a known limit of the emulator; None when the product may be responsible.
 
     Args:
-        board: started.
-        combination: what runs on it.
-        why: what was seen without that knowledge.
+        board: the started board.
+        combination: the combination that runs on it.
+        why: a text about the failed boot.
     """
     consoles = open_consoles(board)
     limit = limit_reached(**_seen(board, combination, consoles))
@@ -83,9 +83,9 @@ class Firmware:
     """The firmware that runs on a board.
 
     Args:
-        board: flashed and started.
-        combination: what was flashed, and the protocol that it speaks.
-        monitor: asked during each wait whether the board went down.
+        board: the flashed and started board.
+        combination: the flashed build, and its protocol.
+        monitor: checks during each wait whether the board went down.
         answer_timeout: seconds that the firmware may take for an answer that needs no long work.
         boot_timeout: seconds from a reset to the first answer.
     """
@@ -115,28 +115,28 @@ class Firmware:
 
     @property
     def longest_boot(self) -> float:
-        """Seconds that the longest of the last good boots took; the first ones come while the host still starts all."""
+        """Seconds of the longest of the last good boots."""
         return max(self._boots, default=0.0)
 
     @property
     def answered(self) -> bool:
-        """Whether it ever said who it is."""
+        """Whether the firmware has ever given its description."""
         return self._description is not None
 
     @property
     def description(self) -> Description:
-        """Who the firmware said it is, last time it was asked."""
+        """The firmware's last description of itself."""
         if self._description is None:
             raise HarnessBug("the firmware was not asked yet who it is", kind="board-state")
         return self._description
 
     def describe(self) -> Description:
-        """Ask the firmware who it is."""
+        """Ask the firmware for its description."""
         self._description = self.client.describe()
         return self._description
 
     def answer_within(self, seconds: float) -> Description:
-        """Wait until the firmware answers; an error says nothing about the cause.
+        """Wait until the firmware answers; an error does not explain the cause.
 
         Raises:
             InfrastructureError, ProductError: as `PseudoDriver.wait_ready`.
@@ -145,7 +145,7 @@ class Firmware:
         return self._description
 
     def wait_ready(self) -> Description:
-        """Wait until the firmware has booted and answers; an error says what is known about the silence.
+        """Wait until the firmware has booted and answers; an error explains the silence as far as possible.
 
         Raises:
             InfrastructureError, ProductError: as `PseudoDriver.wait_ready`; ``boot-hung`` when another console spoke;
@@ -169,10 +169,10 @@ class Firmware:
         return self.description
 
     def wait_new_boot(self) -> Description:
-        """As `wait_ready` behind a reset that takes a moment, in which the boot before still answers.
+        """Like `wait_ready`, after a reset that takes a moment in which the previous boot still answers.
 
-        A boot is another one when its counter or its seed is. Firmware that tells neither is believed; one that keeps
-        both is asked again for three seconds, and then it is for the tests to judge.
+        A boot is a new one if its counter or its seed differs. If the firmware gives neither, its answer is accepted.
+        If both stay the same, it is asked again for three seconds, and then tests must judge it.
 
         Raises:
             InfrastructureError, ProductError: as `wait_ready`.
@@ -183,7 +183,7 @@ class Firmware:
         while True:
             try:
                 now = _boot_of(self.wait_ready())
-            except (InfrastructureError, ProductError):  # the reset came between question and answer, at first
+            except (InfrastructureError, ProductError):  # the reset may have come between request and answer
                 if time.monotonic() > deadline:
                     raise
             else:
@@ -193,11 +193,11 @@ class Firmware:
             self.restart_link()
 
     def restart_link(self) -> None:
-        """What was on the wire before a reset belongs to no answer after it."""
+        """Discard bytes that were on the wire before a reset: they belong to no answer after it."""
         link = getattr(self.client, "link", None)
         if link is not None:
             link.restart()
 
     def _emulator_quirks(self, consoles: Mapping[str, Console]) -> tuple[str, ...]:
-        """What is known about this emulator that explains a boot that came to nothing."""
+        """The known quirks of this emulator that explain a failed boot."""
         return hints_for(**_seen(self._board, self._combination, consoles))

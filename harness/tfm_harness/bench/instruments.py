@@ -1,4 +1,4 @@
-"""What judging needs beside the board: reference interpreters, the ledger of signatures; made when first wanted."""
+"""Instruments to judge a board: reference interpreters and ledgers, which are made at their first use."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Instruments"]
 
 
 class Instruments:
-    """One bench's; `close` ends what was started.
+    """The instruments of one bench; `close` ends those that were started.
 
     Args:
         build: names the engine and its time limit.
-        state_dir: where the ledger of all runs lies.
-        run_dir: the run's folder, where its ledger of nonces lies (default: with the other).
+        state_dir: the folder with the ledger of all runs.
+        run_dir: the run's folder, with its ledger of nonces (default: `state_dir`).
     """
 
     def __init__(self, build: Build, state_dir: Path, run_dir: Path | None = None) -> None:
@@ -49,7 +49,7 @@ class Instruments:
 
     @property
     def oracle(self) -> ReferenceEngine | None:
-        """The second oracle; None where it is not installed or is the first one."""
+        """The second oracle; None when none is installed or it is the first one."""
         if self._oracle is None:
             from tfm_harness.parity.engine_choice import second_oracle
 
@@ -57,7 +57,7 @@ class Instruments:
         return self._oracle
 
     def engine_of(self, model: str) -> ReferenceEngine:
-        """What computes a model's right outputs: the reference interpreter, or an evaluator of ONNX."""
+        """The engine that computes a model's right outputs: the reference interpreter, or an evaluator of ONNX."""
         if not self._is_onnx(model):
             return self.engine
         if self._onnx_engine is None:
@@ -67,7 +67,7 @@ class Instruments:
         return self._onnx_engine
 
     def oracle_of(self, model: str) -> ReferenceEngine | None:
-        """A second opinion on a model; None where there is none."""
+        """The second oracle for a model; None when there is none."""
         if not self._is_onnx(model):
             return self.oracle
         if self._onnx_oracle is None:
@@ -78,7 +78,7 @@ class Instruments:
 
     @property
     def measurer(self) -> ReferenceEngine:
-        """The NumPy reference, which tells the edges of the arithmetic that inputs reach."""
+        """The NumPy reference, which measures the edges of the arithmetic that inputs reach."""
         if self._measurer is None:
             from tfm_harness.parity.engines import ReferenceEngine
 
@@ -89,7 +89,7 @@ class Instruments:
 
     @property
     def corpus(self) -> Path:
-        """Where inputs are kept that split two implementations of a model."""
+        """The folder of inputs on which two implementations of a model differed."""
         return self._state_dir / "corpus"
 
     def _is_onnx(self, model: str) -> bool:
@@ -115,7 +115,7 @@ class Instruments:
         return self._nonces
 
     def close(self) -> None:
-        """End what was started. Safe to call twice; what is wanted later is made anew."""
+        """End all instruments that were started. Safe to call twice; a later use makes them again."""
         engines = (self._engine, self._oracle, self._onnx_engine, self._onnx_oracle, self._measurer)
         self._engine = self._oracle = self._onnx_engine = self._onnx_oracle = self._measurer = None
         for engine in filter(None, engines):

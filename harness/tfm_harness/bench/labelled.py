@@ -1,4 +1,4 @@
-"""Results that are printed as text, and models on labelled data: the device's answers joined with the reference's."""
+"""Judges results that are printed as text, and models on labelled data, with the reference's outputs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = ["judge_accuracy", "judge_printed", "printed_texts"]
 
 Progress = Callable[[int, int], None]
 Run = Callable[["npt.NDArray[Any]"], "npt.NDArray[Any]"]
-"""The reference: input tensors (n, *shape) to its first output (n, *shape)."""
+"""The reference as a function from input tensors (n, *shape) to its first output (n, *shape)."""
 
 _AT_ONCE = 64
-"""Inputs between two notes of progress."""
+"""The number of inputs between two reports of progress."""
 
 
 def printed_texts(device: Device, inputs: Sequence[bytes], progress: Progress) -> list[tuple[str, ...]]:
@@ -73,7 +73,7 @@ def judge_printed(
 def _windows_of(
     config: ModelConfig, info: ModelInfo, sensors: Mapping[str, SensorConfig]
 ) -> Callable[[Path], list[bytes]] | None:
-    """What makes inputs of a recorded trace, window by window; None where the model has no front-end."""
+    """A function that makes inputs of a recorded trace, window by window; None when the model has no front-end."""
     from tfm_harness.bench.windows import trace_windows
     from tfm_harness.parity.frontend import WINDOW, get_frontend
 

@@ -1,4 +1,4 @@
-"""A combination that tests use: kept alive between them, moved to another board where one is lost, judged."""
+"""A combination that tests use: it stays alive between them, and moves to another board if one is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["ANSWER_TIMEOUT", "Listener", "LiveCombination", "open_bench", "pool_
 
 
 class Listener:
-    """Is told what happens to a board; these methods do nothing."""
+    """Gets notified of a board's events; these methods do nothing."""
 
     def ready(self, bench: LiveCombination) -> None:
         """The board is flashed, has booted, and runs the build: proved."""
@@ -32,7 +32,7 @@ class Listener:
         """The board does not answer any more and could not be brought back."""
 
     def progress(self, bench: LiveCombination, what: str, done: int, total: int) -> None:
-        """Long work goes on."""
+        """Long work has advanced."""
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def open_bench(
     answer_timeout: float = ANSWER_TIMEOUT,
     boot_timeout: float | None = None,
 ) -> Iterator[LiveCombination]:
-    """A combination, flashed, booted and proved to run its build, for the block; released after it.
+    """Open a combination for the block: flash, boot and prove it; it is released after the block.
 
     Raises:
         InfrastructureError, ProductError: as boards and clients; ``wrong-firmware`` when another image answers.
@@ -57,15 +57,15 @@ def open_bench(
 
 
 class LiveCombination(RestartableCombination):
-    """A combination that runs: board, client, stimulus, and what judges them.
+    """A running combination: board, client, stimulus, and the judges of their results.
 
     Args:
         combination: what to open.
         context: the run's folders.
         answer_timeout: seconds that the firmware may take for an answer that needs no long work.
         boot_timeout: seconds from a reset to the first answer (default: the build's, else the target's).
-        listener: is told what happens.
-        measured: keeps what tests measure; by default nothing does.
+        listener: gets notified of events.
+        measured: keeps the figures that tests measure; by default they are not kept.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class LiveCombination(RestartableCombination):
     # -- between tests
 
     def begin_test(self) -> None:
-        """What happened before belongs to the test before."""
+        """Begin a test: earlier resets and panics belong to the previous test."""
         self.reset_monitor.begin()
 
     def ensure_ready(self) -> None:
-        """Before a test: what the one before may have left broken is brought back, or the board is lost.
+        """Recover the board before a test if the previous one may have broken it; else the board is lost.
 
         Raises:
             InfrastructureError: ``board-lost``, naming the first cause; from then on at once.
@@ -152,7 +152,7 @@ class LiveCombination(RestartableCombination):
             raise
 
     def progress(self, what: str) -> Callable[[int, int], None]:
-        """What to call with pieces done and pieces in all, so that long work is seen to go on."""
+        """A function to be called with the number of done pieces, and of all, to show the progress of long work."""
 
         def show(done: int, total: int) -> None:
             self._listener.progress(self, what, done, total)
@@ -162,7 +162,7 @@ class LiveCombination(RestartableCombination):
     # -- judging
 
     def state(self) -> DeviceState:
-        """What is known of the device now."""
+        """The facts that are known about the device now."""
         return DeviceState(
             board=self.board.name,
             trust=self.trust,
@@ -175,11 +175,11 @@ class LiveCombination(RestartableCombination):
         )
 
     def verifier(self, report: Report, *, test: str = "") -> Verifier:
-        """Verifies what this device gives; all findings go to `report`.
+        """A verifier of this device's evidence; all findings go to `report`.
 
         Args:
             report: gets the findings.
-            test: the test's id; what it verifies is kept in the run's folder. Empty: nothing is kept.
+            test: the test's id; verified evidence is kept in the run's folder. Empty: nothing is kept.
         """
         run_dir, clock = self.context.run_dir, self.combination.target.clock
         return Verifier(
@@ -193,7 +193,7 @@ class LiveCombination(RestartableCombination):
         )
 
     def reference(self, report: Report) -> Reference:
-        """What the numbers of this device should be; all findings go to `report`."""
+        """The reference for this device's numbers; all findings go to `report`."""
         return Reference(
             self.state,
             report,

@@ -1,4 +1,4 @@
-"""Where the figures go that tests measure."""
+"""Keeps the figures that tests measure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Metrics(Protocol):
     """Keeps figures.
 
     Attributes:
-        parity: one entry for each comparison with a reference interpreter, as `SessionResult.as_dict` gives it.
-        accuracy: one entry for each model on labelled data, as `AccuracyResult.as_dict` gives it.
-        traces: one entry for each window of the sensor with what the model made of it.
+        parity: one entry for each comparison with a reference interpreter, from `SessionResult.as_dict`.
+        accuracy: one entry for each model on labelled data, from `AccuracyResult.as_dict`.
+        traces: one entry for each window of the sensor, with the model's outputs.
     """
 
     accuracy: list[dict[str, Any]]
@@ -24,14 +24,14 @@ class Metrics(Protocol):
     traces: list[dict[str, Any]]
 
     def keep_series(self, series: Series, **judged: Any) -> None:  # noqa: ANN401 - the record's own fields
-        """Keep a latency series, with what it was judged against."""
+        """Keep a latency series, with the limits that judged it."""
 
     def keep_phases(self, model: str, seconds: Mapping[str, float]) -> None:
         """Keep one request's seconds by phase."""
 
 
 class Unkept:
-    """For commands: the figures are not read afterwards."""
+    """Metrics for commands, which do not read the figures afterwards."""
 
     def __init__(self) -> None:
         self.accuracy: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What was asked for is not there."""
+"""The exception for a feature that is missing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ __all__ = ["NotCovered"]
 
 
 class NotCovered(Exception):  # noqa: N818 - the outcome's name
-    """This combination does not offer what was asked for: no verdict. The plugin skips the test and counts it.
+    """The combination does not have a feature, so there is no verdict. The plugin skips the test and counts it.
 
     Args:
-        why: in words.
+        why: the reason, in words.
         what: the feature or kind of control that is missing, for the record.
     """
 

@@ -1,4 +1,4 @@
-"""A combination on a live board: acquired, flashed, proved to run its build, and closed again."""
+"""A combination on a live board, which is acquired, flashed, proved to run its build, and closed again."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ ANSWER_TIMEOUT: Final = 10.0  # seconds
 
 
 def pool_for(combination: TargetBuild, context: RunContext) -> Pool:
-    """The boards that may serve. The quarantine is the run's: test processes' folders lie in one."""
+    """The boards that may be used. All test processes of a run share its quarantine."""
     quarantine = (context.shared_dir or context.run_dir) / "quarantine"
     return Pool(combination.members, context, quarantine, replaceable=combination.build.trust.takes_any_board)
 
 
 class OpenCombination(abc.ABC):
-    """A board with the build on it, the client, the stimulus, and what is known about them.
+    """A board with the build on it, the client, the stimulus, and the known facts about them.
 
-    Closes whatever it opened, whatever happened.
+    It closes everything that it opened, whatever happens.
 
     Args:
         combination: what to open.
@@ -90,7 +90,7 @@ class OpenCombination(abc.ABC):
 
     @contextlib.contextmanager
     def flashed(self) -> Iterator[Board]:
-        """The board with the build on it, started, for the block; nothing is said to run.
+        """The started board with the build on it, for the block; whether the build runs is not checked.
 
         Raises:
             InfrastructureError, ProductError: as boards.
@@ -127,8 +127,8 @@ class OpenCombination(abc.ABC):
             raise
 
     def _begin_with(self, description: Description) -> None:
-        """Note which model tests begin with, and prove what runs."""
-        # A kept board remembers what an interrupted run selected: tests begin with the factory's model.
+        """Note the model with which tests begin, and prove that the build runs."""
+        # A board that stays powered keeps the selection of an interrupted run: tests begin with the factory's model.
         models = self.combination.build.models
         factory = next((name for name, model in models.items() if model.slot == 0), None)
         # (A model that the firmware cannot run has no name in its description.)
@@ -143,18 +143,18 @@ class OpenCombination(abc.ABC):
 
     @contextlib.contextmanager
     def booting(self) -> Iterator[None]:
-        """Time in which the device is flashed or started: it counts as the device's, not as the harness's."""
+        """Measure the time in which the device is flashed or started: it is the device's time, not the harness'."""
         began = time.perf_counter()
         try:
             yield
         finally:
             self._booting += time.perf_counter() - began
 
-    # -- what is known
+    # -- known facts
 
     @property
     def pooled(self) -> bool:
-        """Whether other boards could have served."""
+        """Whether other boards could have been used."""
         return len(self._pool.members) > 1
 
     @property
@@ -166,7 +166,7 @@ class OpenCombination(abc.ABC):
 
     @property
     def firmware(self) -> Firmware:
-        """What runs; skips as not covered when the build speaks no protocol."""
+        """The running firmware; skips as not covered when the build speaks no protocol."""
         if self._firmware is None:
             raise NotCovered(f"{self.combination.name} speaks no protocol")
         return self._firmware
@@ -192,11 +192,11 @@ class OpenCombination(abc.ABC):
 
     @property
     def description(self) -> Description:
-        """Who the firmware said it is, last time it was asked."""
+        """The firmware's last description of itself."""
         return self.firmware.description
 
     def describe(self) -> Description:
-        """Ask the firmware who it is."""
+        """Ask the firmware for its description."""
         return self.firmware.describe()
 
     @property
@@ -211,18 +211,18 @@ class OpenCombination(abc.ABC):
     def seed_source(self) -> tuple[bytes, int] | None:
         """The entropy (32 bytes) that the board was given at its last cold start, and the resets since then.
 
-        None where the harness did not give it.
+        None when the harness did not give it.
         """
         board, virtual = self._virtual
         if board is not self.board:
-            # Asked at each judgement, and `isinstance` with a protocol looks at each of its members.
+            # Cached, because each judgement needs it, and `isinstance` with a protocol checks each of its members.
             virtual = self.board if isinstance(self.board, VirtualControl) else None
             self._virtual = self.board, virtual
         return None if virtual is None else virtual.seed_source
 
     @property
     def memory_map(self) -> MemoryMap:
-        """What lies where, and to whom it belongs; skips as not covered where neither build nor target says so."""
+        """The map of memory and its owners; skips as not covered when neither build nor target has one."""
         found = self.combination.build.memory_map or self.combination.target.memory_map
         if found is None:
             raise NotCovered(f"{self.combination.name} has no memory map")
@@ -230,10 +230,10 @@ class OpenCombination(abc.ABC):
 
     @property
     def loaded_secure(self) -> list[tuple[int, bytes]]:
-        """What the build loads into secure memory, and nothing beside it: addresses and bytes.
+        """The content that the build loads into secure memory only: addresses and bytes.
 
         Raises:
-            ConfigError: kind ``image-invalid``, or ``image-overlap`` when two images want the same bytes.
+            ConfigError: kind ``image-invalid``, or ``image-overlap`` when two images load to the same address.
         """
         loaded = [
             (at, content) for image, at, content in whole_build(self.combination.build) if image.world == "secure"
@@ -246,17 +246,17 @@ class OpenCombination(abc.ABC):
 
     @property
     def services(self) -> Mapping[str, ServiceConfig]:
-        """Services for non-secure clients, as the build declares them, else the target."""
+        """Services for non-secure clients, as declared by the build, else by the target."""
         return self.combination.build.services or self.combination.target.services
 
     @property
     def window(self) -> int:
-        """Samples in a window."""
+        """The number of samples in a window."""
         size = self.description.raw.get("win")
         return size if isinstance(size, int) and 0 < size <= 4096 else 32
 
     def missing(self, wanted: Iterable[str]) -> list[str]:
-        """Which of the features a test names neither firmware nor bench has."""
+        """The wanted features that neither the firmware nor the bench has."""
         have = set(capabilities(self.board, self.combination.build, stimulus=self.stimulus is not None))
         if self._firmware is not None and self._firmware.answered:
             said = self.description.features
@@ -264,7 +264,7 @@ class OpenCombination(abc.ABC):
         return [feature for feature in dict.fromkeys(wanted) if feature not in have]
 
     def rested_stimulus(self) -> Stimulus:
-        """The stimulus at rest."""
+        """The stimulus, after it was set to rest."""
         if self.stimulus is None:
             raise NotCovered(f"{self.combination.name} has no stimulus")
         self.stimulus.rest()
@@ -276,7 +276,7 @@ class OpenCombination(abc.ABC):
         self.describe()
 
     def select_again(self, model: str | None) -> None:
-        """Make the model active that was active before a start, where it is not."""
+        """Select the model that was active before a start, unless it is active."""
         if model and self.description.model != model:
             self.select_model(model)
 

@@ -1,4 +1,4 @@
-"""What a model says of its outputs, as a signed result must describe them."""
+"""The specifications of a model's outputs, for comparison with a signed result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["output_specs"]
 
 @lru_cache(maxsize=16)
 def output_specs(model: bytes, name: str) -> tuple[TensorSpec, ...]:
-    """A model's outputs as a result must describe them; each model is parsed once."""
+    """The description of a model's outputs that a result must have; each model is parsed once."""
     from tfm_harness.parity.model_parser import parse_model
 
     return tuple(

@@ -1,7 +1,7 @@
-"""Accesses that may be violations, whichever way the device answers one.
+"""Makes accesses that may be violations, whatever the device's answer to a violation is.
 
-A secure side that records violations and goes on is asked many times at once. TF-M panics and resets the board: then
-the reset is the answer, the board is waited for, and the next access follows.
+If the secure side records violations and continues, many accesses are made at once. TF-M panics and resets the board:
+then the reset is the answer, and the next access is made when the board has come back.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _MOST_RESETS = 12
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What became of one access.
+    """The outcome of one access.
 
     Attributes:
-        fault: the access was a violation.
-        value: what was read; None for a write or a violation.
-        record: what the secure side recorded of it, or printed before it reset; None where it told nothing.
-        by_reset: the device answered the violation with a reset, which is all that TF-M does by default.
+        fault: whether the access was a violation.
+        value: the value that was read; None for a write or a violation.
+        record: the secure side's record of the fault, or the text before its reset; None when there is none.
+        by_reset: whether the device answered the violation with a reset, which is TF-M's only answer by default.
     """
 
     fault: bool
@@ -50,7 +50,7 @@ class Access:
 
 
 class Probed(Protocol):
-    """A bench, as far as accesses ask of it."""
+    """The part of a bench that accesses need."""
 
     board: Board
 
@@ -60,13 +60,13 @@ class Probed(Protocol):
 
     @property
     def memory_map(self) -> MemoryMap:
-        """What lies where."""
+        """The memory map."""
 
     def await_return(self) -> None:
         """Wait for a board that has reset because of a violation."""
 
     def revive(self) -> None:
-        """Start a board again that has halted because of one."""
+        """Start a board again that has halted because of a violation."""
 
 
 class Prober:
@@ -78,14 +78,14 @@ class Prober:
 
     @property
     def resets(self) -> bool:
-        """Whether a violation makes this device reset: found out by one at the first secure address of the map."""
+        """Whether a violation resets this device; the first use tries one at the first secure address of the map."""
         if self._resets is None:
             at = self._bench.memory_map.owned_by("secure")[0].at
             self._resets = self._one(at, 4, None).by_reset
         return self._resets
 
     def fewer(self, count: int) -> int:
-        """How many of `count` accesses to try: a reset for each takes a thousand times as long."""
+        """The number of accesses to try, of `count`: if each causes a reset, it takes a thousand times as long."""
         return min(max(2, count // _ONE_IN), _MOST_RESETS) if self.resets else count
 
     def read(self, address: int, size: int = 4) -> Access:
@@ -103,7 +103,9 @@ class Prober:
         return [_answered(probe) for probe in self._bench.device.test_commands.probe_many(addresses, size)]
 
     def read_of_secure(self) -> tuple[int, list[int]]:
-        """Read both ends of each secure region and each secure peripheral: how many reads, and where none was a fault.
+        """Read both ends of each secure region, and each secure peripheral.
+
+        Returns the number of reads, and the addresses at which there was no fault.
 
         Raises:
             ProductError: as `read_many`.
@@ -134,8 +136,8 @@ class Prober:
             text = self._text(marks)
             if not _FAULT.search(text):
                 raise
-            bench.revive()  # it says what it caught, and halts
-        # What a board that cannot tell of its resets printed when it started again is what tells of one.
+            bench.revive()  # it printed the fault and halted
+        # If the board cannot report resets, only the text that it prints at its start shows one.
         text = self._text(marks)
         if unanswered.kind == _NO_ANSWER and not text.strip():
             raise unanswered
@@ -151,7 +153,7 @@ def _answered(probe: Probe) -> Access:
 
 
 def _printed(text: bytes) -> FaultRecord | None:
-    """What TF-M prints of an exception when it is built to (TFM_EXCEPTION_INFO_DUMP)."""
+    """The fault record in TF-M's text of an exception (printed if built with TFM_EXCEPTION_INFO_DUMP)."""
     text = text.replace(b"\0", b"")
     kind = _FAULT.search(text)
     if kind is None:

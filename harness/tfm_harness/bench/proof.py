@@ -1,4 +1,4 @@
-"""Proof that the firmware which answers is the build that was just flashed."""
+"""Proves that the firmware which answers is the build that was just flashed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Measured:
 
 
 def prove_flash(description: Description, trust: Trust, combination: TargetBuild) -> None:
-    """The firmware that answers is the build that was just flashed.
+    """Raise an error unless the firmware that answers is the build that was just flashed.
 
     Raises:
         InfrastructureError: ``wrong-firmware``: another image answers; its results must not count for this build.
@@ -33,7 +33,7 @@ def prove_flash(description: Description, trust: Trust, combination: TargetBuild
         _Measured(name, expected[name], said) for name, said in description.measurements.items() if name in expected
     ]
     if expected and not compared and Feature.IDENTITY in description.features:
-        # It says that it tells what runs, and tells nothing: an old image must not pass for the new one.
+        # The firmware claims the feature but gives no measurement: an old image must not pass as the new one.
         compared = [_Measured(name, measurement, b"") for name, measurement in expected.items()]
     wrong = [m for m in compared if m.expected != m.said]
     if wrong:
@@ -51,7 +51,7 @@ def prove_flash(description: Description, trust: Trust, combination: TargetBuild
 def spoke_elsewhere(
     error: InfrastructureError, consoles: Mapping[str, Console], talking: Mapping[str, int]
 ) -> ProductError:
-    """The protocol's console is silent, another one is not: power and flash are fine, the firmware is not."""
+    """The error when only another console than the protocol's spoke: power and flash work, the firmware does not."""
     tails = "\n".join(f"console {name!r}:\n{log_tail(consoles[name], 8)}" for name in talking)
     return ProductError(
         "the firmware booted and spoke, but its protocol's console stayed silent",

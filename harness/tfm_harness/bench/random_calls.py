@@ -1,4 +1,4 @@
-"""Random calls of services, right and wrong ones, and the smallest call that still shows what one showed."""
+"""Random calls of services, right and wrong ones, and the reduction of a failing call to a smallest one."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ _LENGTHS = (
     4096,
     4097,
 )
-_CARRIED = 7  # vectors each way, at most, that the gateway's packed parameter has room for
+_CARRIED = 7  # the most vectors in each direction for which the gateway's packed parameter has room
 _HUGE = (0x8000, 0x10000, 0x7FFF_FFFF, 0x8000_0000, TOP - 1, TOP - 4)
 _RANDOM = 0x400
-"""Random bytes at the beginning of the memory for tests, from which inputs are taken."""
+"""The number of random bytes at the beginning of the memory for tests; inputs are taken from them."""
 _INPUTS = 0x10000
-"""Bytes of the memory for tests that inputs are taken from; behind them lie output buffers."""
+"""The number of bytes of the memory for tests from which inputs are taken; output buffers follow them."""
 _EVERY_OUTPUT = 0x4000
-"""Distance of output buffers."""
+"""The distance of output buffers in bytes."""
 
 Vector = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class RandomCall:
-    """A call as the non-secure side hands it to the gateway.
+    """A call in the form that the non-secure side passes to the gateway.
 
     Attributes:
         handle, type: of service and message.
@@ -75,12 +75,12 @@ class RandomCall:
 
 
 class RandomCalls:
-    """Calls of a seed: the same seed gives the same calls on the same target and build.
+    """Random calls from a seed: the same seed gives the same calls on the same target and build.
 
     Args:
-        memory: who owns what. Outputs only ever lie in its `scratch`, or where no byte is the caller's to write.
-        services: those that non-secure clients may call.
-        seed: of the calls, and of the content of their inputs.
+        memory: the memory map. Outputs are only in its `scratch`, or where the caller may write no byte.
+        services: the services that non-secure clients may call.
+        seed: the seed of the calls, and of the content of their inputs.
 
     Raises:
         ValueError: the memory map names no scratch memory, or no services are known.
@@ -96,7 +96,7 @@ class RandomCalls:
         self._places = max(MOST_VECTORS, (memory.scratch[1] - _INPUTS) // _EVERY_OUTPUT)
         self._used = 0
         self._known: list[tuple[ServiceConfig, ServiceCall, tuple[Vector, ...]]] = []
-        """Calls that work, with where their inputs stand in the memory for tests."""
+        """Calls that work, with the places of their inputs in the memory for tests."""
         at = self._base + _RANDOM
         for service in self._services:
             for call in service.calls:
@@ -107,7 +107,7 @@ class RandomCalls:
                 self._known.append((service, call, tuple(inputs)))
 
     def content(self) -> bytes:
-        """What shall stand at the beginning of the memory for tests: random bytes, then inputs of calls that work."""
+        """The content for the beginning of the memory for tests: random bytes, then inputs of calls that work."""
         found = bytearray(self._rng.randbytes(_RANDOM))
         for _, call, _ in self._known:
             for data in call.inputs:
@@ -115,16 +115,16 @@ class RandomCalls:
         return bytes(found)
 
     def calls(self, count: int) -> Iterator[RandomCall]:
-        """So many calls."""
+        """Make `count` calls."""
         for _ in range(count):
             yield self._near_miss() if self._known and self._rng.random() < 0.3 else self._call()
 
     def service(self, handle: int) -> ServiceConfig | None:
-        """As `service_of`, among the services that are called."""
+        """Like `service_of`, for the services of these calls."""
         return service_of(self._services, handle)
 
     def must_fail(self, call: RandomCall) -> str:
-        """Why a call must be refused, whatever the service does; empty: it may succeed."""
+        """The reason why a call must be refused, whatever the service does; empty: it may succeed."""
         service = self.service(call.handle)
         if service is None:
             return "no service has this handle"
@@ -139,7 +139,7 @@ class RandomCalls:
         return ""
 
     def _near_miss(self) -> RandomCall:
-        """A call that works, but for one thing."""
+        """A call that works, with one thing changed."""
         rng = self._rng
         service, known, stored = self._known[rng.randrange(len(self._known))]
         inputs = list(stored)
@@ -175,14 +175,14 @@ class RandomCalls:
             ((0, 1), (1, 1), (1, 1), (2, 1), (2, 2), (1, 0), (0, 0), (4, 0), (rng.randrange(8), rng.randrange(8)))
         )
         known = [call for call in service.calls if call.type == kind]
-        if known and rng.random() < 0.4:  # a call that works, and from there on something else
+        if known and rng.random() < 0.4:  # as many vectors as a call that works has
             counts = (len(known[0].inputs), len(known[0].outputs))
         inputs = tuple(self._vector(output=False) for _ in range(counts[0]))
         outputs = tuple(self._vector(output=True) for _ in range(counts[1]))
         return RandomCall(handle, kind, inputs, outputs)
 
     def _buffer(self) -> int:
-        """The next one in turn: what a call wrote stays there until as many others as possible have written."""
+        """The next buffer in turn: so the output of a call stays in memory for as many other calls as possible."""
         self._used += 1
         return self._answers + _EVERY_OUTPUT * (self._used % self._places)
 
@@ -202,17 +202,17 @@ class RandomCalls:
         if rng.random() < 0.2:
             at = edge.end - 1 - rng.randrange(8)
         if output and (size == 0 or self._memory.is_nonsecure(at, min(size, TOP - at) or 1)):
-            return own, min(size, _EVERY_OUTPUT - 4)  # it would overwrite what the non-secure side runs on
+            return own, min(size, _EVERY_OUTPUT - 4)  # it would overwrite memory that the non-secure side needs to run
         return at, size
 
 
 def simplest(call: RandomCall, fails: Callable[[RandomCall], bool], *, most: int = 200) -> RandomCall:
-    """The smallest call found that still fails: fewer vectors, shorter ones, smaller numbers.
+    """Reduce a failing call to one with fewer vectors, shorter ones and smaller numbers that still fails.
 
     Args:
-        call: one that fails.
-        fails: tries a call on the device. It is asked at most `most` times.
-        most: tries.
+        call: the failing call.
+        fails: tries a call on the device, and returns whether it fails. It is called at most `most` times.
+        most: the most tries.
     """
     tries = 0
     changed = True
@@ -229,7 +229,7 @@ def simplest(call: RandomCall, fails: Callable[[RandomCall], bool], *, most: int
 
 
 def _smaller(call: RandomCall) -> Iterator[RandomCall]:
-    """Calls that are simpler in one thing, the greatest steps first."""
+    """Calls that are simpler in one respect, the greatest steps first."""
     for vectors in _smaller_vectors(call.inputs):
         yield replace(call, inputs=vectors)
     for vectors in _smaller_vectors(call.outputs):
@@ -249,7 +249,7 @@ def _smaller_vectors(vectors: tuple[Vector, ...]) -> Iterator[tuple[Vector, ...]
 
 
 def _less(number: int) -> Iterator[int]:
-    """Smaller numbers, the smallest first: each comes half as far as the one before."""
+    """Smaller numbers, the smallest first: the distance to `number` halves with each."""
     step = number
     while step > 0:
         yield number - step

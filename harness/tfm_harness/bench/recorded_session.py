@@ -1,7 +1,7 @@
-"""A recorded session with zephyr_secure_inference, judged by a build's description: no device is there.
+"""Judges a recorded session with zephyr_secure_inference by a build's description, without a device.
 
-Each reply that was recorded is judged as the suite `application_evidence` judges it live, under the same names. What
-the recording does not hold is named as not covered.
+Each recorded reply is judged as the suite `application_evidence` judges it live, with the same checks. Replies that
+the recording does not hold are named as not covered.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ ANSWERED = Check(
     dev=Severity.FAILURE,
 )
 CHECKS = (SIGNED_IS_PLAIN, TOKEN_MODEL, TOKEN_STABLE, MODELS_LISTED, INPUTS_KEPT, DEVICE_KEY, NO_RESET, ANSWERED)
-"""What a recorded session is judged by, beside the checks of results, keys, requests and numbers."""
+"""The checks of a recorded session, in addition to those of results, keys, requests and numbers."""
 
 _TFLM = "tflm_sine"
 _DEGREES = 0.0051  # the text has two decimals of the input
@@ -71,14 +71,14 @@ _CIRCLE = 360
 
 @dataclass(slots=True)
 class SessionContent:
-    """What a session held.
+    """The contents of a session.
 
     Attributes:
-        commands: replies that were recorded.
-        boots: starts of the device.
-        signed, plain: results by form.
-        missing: what the recording does not hold, in words: not covered.
-        damaged: replies that could not be read, in words: nothing is said about them.
+        commands: number of recorded replies.
+        boots: number of starts of the device.
+        signed, plain: number of results by form.
+        missing: things that the recording does not hold, in words: not covered.
+        damaged: replies that could not be read, in words: they are not judged.
     """
 
     commands: int = 0
@@ -98,7 +98,7 @@ class SessionContent:
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """One output: of which model, for which input (degrees), where it stands."""
+    """One output: its model, its input (degrees), its value, and its place in the recording."""
 
     model: str
     degrees: float
@@ -117,7 +117,7 @@ class _Session:
         self.uuid: str | None = None
         self.seen: set[str] = set()
         self.ledger = SignatureLedger()
-        self.asked: int | None = 0  # signed results asked for since the last one; None: not known
+        self.asked: int | None = 0  # signed results that were requested since the last one; None: not known
 
     def take(self, reply: RecordedReply) -> None:
         words = reply.command.split()
@@ -135,7 +135,7 @@ class _Session:
         offered = self.offers(words)
         if parse.is_refused(reply.lines):
             if words[:2] == ["infer", "get"] and "SIGN1" in words:
-                self.asked = None  # whether a refused request counts is the firmware's to say
+                self.asked = None  # whether a refused request counts depends on the firmware
             if offered:
                 self.report.add(ANSWERED, False, expected="an answer", seen=" ".join(filter(None, reply.lines[:4])),
                                 where=reply.command)  # fmt: skip
@@ -162,7 +162,7 @@ class _Session:
         self.seen.add(" ".join(words[:2]))
 
     def offers(self, words: Sequence[str]) -> bool:
-        """Whether the device must answer: asked rightly for what the build describes, or for what it always has."""
+        """Whether the device must answer: a right request about things that the build declares or that all have."""
         match words:
             case ["infer", "get", model, ("CBOR" | "SIGN1"), start]:
                 return model in self.build.models and _within_circle(start)
@@ -280,7 +280,7 @@ class _Session:
             self.content.missing.append("counters and secret numbers over a reset: one start was recorded")
 
     def numbers(self) -> None:
-        """Every recorded value, signed or not, against the reference, bit for bit or as the build grants."""
+        """Compare every recorded value, signed or not, with the reference: bit-exact or within a tolerance."""
         by_model: dict[str, dict[str, list[_Value]]] = defaultdict(lambda: defaultdict(list))
         for form, entries in (("CBOR", self.plain), ("SIGN1", self.signed)):
             for entry in entries:
@@ -320,7 +320,7 @@ class _Session:
 
 
 def _within_circle(number: str) -> bool:
-    """Whether the firmware takes this for degrees: 0 to below 360, fractions too."""
+    """Whether the firmware accepts this as degrees: 0 to below 360, fractions too."""
     return re.fullmatch(r"\d{1,3}(\.\d+)?", number) is not None and float(number) < _CIRCLE
 
 
@@ -350,7 +350,7 @@ def judge_session(
 
     Args:
         recorded: from `protocol.zephyr_shell.recording.replies`.
-        build: whose result profile, models, references and tolerances count.
+        build: gives result profile, models, references and tolerances.
         keys: trusted keys by role: ``result`` must be there, ``client`` may be.
         report: gets the findings.
 
@@ -369,5 +369,5 @@ def judge_session(
             words = error.message if isinstance(error, InfrastructureError) else str(error)
             content.damaged.append(f"{reply.command}: {words}")
     session.finish()
-    content.missing = list(dict.fromkeys(content.missing))  # one line, though both forms of a value lack it
+    content.missing = list(dict.fromkeys(content.missing))  # one line, although both forms of a value lack it
     return content

@@ -1,4 +1,4 @@
-"""The reference interpreter joined with what the bench knows: models, front-end, tolerances."""
+"""Connects the reference interpreter with the bench's facts: models, front-end, tolerances."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from tfm_harness.bench.differences import explain_difference
 __all__ = ["Reference", "onnx_blob"]
 
 _TRIED = 64
-"""Inputs that the reference runs to choose those that are sent to a firmware with a slow wire."""
+"""The number of inputs from which the reference chooses those for a firmware with a slow wire."""
 
 
 def onnx_blob(said: ReferenceConfig) -> bytes:
-    """A declared ONNX model as engines take it: the file, with the device's formats."""
+    """A declared ONNX model in the form for engines: the file, with the device's formats."""
     from tfm_harness.parity.onnx_model import TensorFormat, pack
 
     def formats(declared: Mapping[str, TensorConfig]) -> dict[str, TensorFormat]:
@@ -58,15 +58,15 @@ def onnx_blob(said: ReferenceConfig) -> bytes:
 
 
 class Reference:
-    """What the numbers should be; findings go to the test's report.
+    """The reference for a device's numbers; findings go to the test's report.
 
     Args:
-        state: what is known of the device, asked anew for each judgement.
+        state: gives the known facts about the device; called for each judgement.
         report: gets the findings.
         instruments: the reference interpreter and the second oracle.
         runner: runs batches on the device.
         target: its sensors play recorded traces; its name goes into the record.
-        run_dir: where inputs are saved that gave other numbers.
+        run_dir: the folder for inputs that gave wrong numbers.
         measured: keeps the comparisons.
     """
 
@@ -99,9 +99,9 @@ class Reference:
         return self._instruments.engine
 
     def model(self, name: str | None) -> tuple[bytes, ModelInfo]:
-        """The model that says what the numbers should be: its bytes, and what they say.
+        """The model that determines the right numbers: its bytes, and its parsed contents.
 
-        That is the file on the device, but for a model that Vela compiled: there it is the one before Vela.
+        It is the file on the device, except for a model that Vela compiled: then it is the one before Vela.
 
         Raises:
             ConfigError: ``no-model``: the build names no file for it.
@@ -131,11 +131,11 @@ class Reference:
         return data, engine.info(data, name)
 
     def belongs(self, name: str) -> None:
-        """A model that Vela compiled has the commands that Vela makes of its reference; findings go to the report."""
+        """Judge that a model that Vela compiled has the commands that Vela makes of its reference."""
         self._recompiled(name, self.report)
 
     def estimate(self, name: str) -> float | None:
-        """Vela's own estimate of one inference of a model in seconds; None where it cannot be asked, or gives none."""
+        """Vela's own estimate of one inference of a model in seconds; None without Vela, or when it gives none."""
         return self._recompiled(name, Report())
 
     def _recompiled(self, name: str, report: Report) -> float | None:
@@ -170,9 +170,9 @@ class Reference:
         return frontend(window_records(inference.samples)).tobytes()
 
     def matches(self, inference: Inference, *, subject: str = "") -> Comparison:
-        """The result's output tensors are the reference interpreter's for the same input.
+        """Judge that the result's output tensors are those of the reference interpreter for the same input.
 
-        The signature is the verifier's business; here only numbers are judged.
+        The verifier judges the signature; here only numbers are judged.
         """
         import numpy as np
 
@@ -201,10 +201,10 @@ class Reference:
         return self._instruments.engine_of(inference.model or "").run(model, inputs, name=info.name)
 
     def agrees(self, name: str, inputs: Sequence[npt.NDArray[Any]] | None = None, *, count: int = 0) -> SessionResult:
-        """Many inputs at once: the outputs of the device's batch command are the reference interpreter's.
+        """Judge, for many inputs, that the outputs of the device's batch command are the reference interpreter's.
 
         Failing inputs are saved in the run's folder; `tfm-harness replay` runs them again. The first operator that
-        goes wrong is named from the device's own trace where it gives one (a virtual board is started again in the
+        goes wrong is named from the device's own trace, if it gives one (a virtual board is started again in the
         lifecycle that allows it), else from the second oracle.
 
         Args:
@@ -212,7 +212,7 @@ class Reference:
             inputs: one array for each input tensor, each (n, *shape); default: the files of the build's
                 ``parity.inputs``, else windows of recorded traces for sensor models, and vectors generated from
                 the build's seed, with many distinct outputs among them.
-            count: how many, where they are not given (default: the build's ``parity.vectors``).
+            count: the number of inputs, if none are given (default: the build's ``parity.vectors``).
         """
         from tfm_harness.parity.session import run_session
 
@@ -248,7 +248,7 @@ class Reference:
                 self.report,
                 name=name,
                 tolerances=build.parity.granted(build.document),
-                # What a compiler made has other operators: no trace tells which of the reference's went wrong.
+                # A compiled model has other operators: no trace shows which of the reference's operators went wrong.
                 trace=None if build.models[name].reference else device_trace(self._runner, stack),
                 oracle=lambda: self._instruments.oracle_of(name),
                 progress=self._runner.progress(f"parity {name}, vectors"),
@@ -273,11 +273,11 @@ class Reference:
         return result
 
     def printed(self, name: str, *, count: int = 0) -> PrintedComparison:
-        """Results that the firmware prints as decimal text are the reference's, to the decimals that it prints.
+        """Judge that results which the firmware prints as decimal text are the reference's, to the printed decimals.
 
         Args:
             name: the model that the device runs.
-            count: how many inputs (default: the build's ``parity.vectors``).
+            count: the number of inputs (default: the build's ``parity.vectors``).
         """
         from tfm_harness.bench.labelled import judge_printed
         from tfm_harness.parity.vacuity import check_vacuity, most_distinct
@@ -287,7 +287,7 @@ class Reference:
         run = self._run_of(name, model, info)
         count = count or build.parity.vectors
         given = name in build.parity.inputs
-        # The host tries more inputs than go over the slow wire, and sends those that tell most.
+        # The host tries more inputs than it sends over the slow wire, and chooses those with the most distinct outputs.
         tried = count if given else max(count, min(_TRIED, 4 * count))
         inputs, _, _ = parity_vectors(
             build, name, info, tried, run=lambda arrays: [run(arrays[0])], sensors=self._target.sensors
@@ -307,7 +307,7 @@ class Reference:
         )  # fmt: skip
 
     def accuracy(self, name: str) -> AccuracyResult:
-        """How right the device and the reference are on the labelled data that the build names for a model.
+        """Judge the accuracy of the device and the reference on the labelled data that the build names for a model.
 
         Args:
             name: the model, active on the device.
@@ -328,7 +328,7 @@ class Reference:
         return found
 
     def _run_of(self, name: str, model: bytes, info: ModelInfo) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
-        """The reference of a model with one input and one output: tensors in, its first output out."""
+        """A function from input tensors to the reference's first output, for a model with one input and one output."""
         if len(info.inputs) != 1:
             raise NotCovered(f"model {name!r} has {len(info.inputs)} inputs; one is wanted here")
         engine = self._instruments.engine_of(name)
@@ -343,9 +343,9 @@ class Reference:
         seed: int | None,
         source: str,
     ) -> tuple[Sequence[npt.NDArray[Any]], str, Mapping[str, Any]]:
-        """Generated vectors with the model's corpus in front, and with further edges; in words where they come from.
+        """Generated vectors with the model's corpus in front and with further edges, and a text about their origin.
 
-        By operator and edge, how many of the measured vectors reach it.
+        Also, by operator and edge, the number of the measured vectors that reach it.
         """
         edges: Mapping[str, Any] = {}
         if seed is None:
@@ -362,7 +362,7 @@ class Reference:
 
     @staticmethod
     def unpack_inputs(info: ModelInfo, inputs: Sequence[bytes]) -> list[npt.NDArray[Any]]:
-        """Bytes of n inferences to one array (n, *shape) for each input tensor."""
+        """Convert the bytes of n inferences into one array (n, *shape) for each input tensor."""
         import numpy as np
 
         rows = np.frombuffer(b"".join(inputs), dtype=np.uint8).reshape(len(inputs), info.input_bytes)

@@ -1,4 +1,4 @@
-"""One right request of each kind, for tests of what other requests must leave alone."""
+"""One right request of each kind, for tests that other requests must not disturb them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 __all__ = ["right_requests"]
 
 _UID: Final = 0x5245_5155
-"""Of an object in protected storage that is there for a moment."""
+"""The uid of an object in protected storage that exists only for a moment."""
 
 
 class Asked(Protocol):
-    """What is asked: see `tfm_harness.bench.device.Device`."""
+    """The device of the requests: see `tfm_harness.bench.device.Device`."""
 
     @property
     def test_commands(self) -> SmpDriver: ...
@@ -34,10 +34,10 @@ def right_requests(
     """See `Device.requests`.
 
     Args:
-        device: the device that is asked.
-        missing: gives the features that are wanted and not there.
+        device: the device of the requests.
+        missing: returns the wanted features that are missing.
         data: one input of the active model (None: any).
-        without: what is left out, by its name in `Device.requests`.
+        without: requests to leave out, by their names in `Device.requests`.
 
     Raises:
         NotCovered: the firmware does not speak the reference firmware's protocol.

@@ -35,7 +35,7 @@ _PANIC_WINDOW = 1 << 18  # bytes of each console that are searched for one test
 
 
 class ResetMonitor:
-    """Counts resets that were asked for, and finds those that were not."""
+    """Distinguishes expected resets from unexpected ones, and finds panics."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -48,7 +48,7 @@ class ResetMonitor:
 
     @contextlib.contextmanager
     def expected_reset(self) -> Iterator[None]:
-        """Resets in this block were asked for."""
+        """Resets in this block are expected."""
         before, self._expecting = self._expecting, True
         try:
             yield
@@ -57,16 +57,16 @@ class ResetMonitor:
             self._excused = self._resets()
 
     def blame_emulator(self) -> None:
-        """The resets of this test are the emulator's: no finding about the product."""
+        """Blame the emulator for the resets of this test: they give no finding about the product."""
         self._emulators = True
 
     def await_reset(self, timeout: float) -> None:
-        """Wait until the board tells of a reset since the block of `expected_reset` began.
+        """Wait until the board reports a reset since the block of `expected_reset` began.
 
-        Boards that cannot tell (real ones) are not waited for.
+        For boards that cannot report resets (real ones) there is no wait.
 
         Raises:
-            ProductError: it could tell, and did not reset.
+            ProductError: the board can report resets, and did not reset.
         """
         if not self._tells_resets():
             return
@@ -82,7 +82,7 @@ class ResetMonitor:
             console.wait_data(console.mark(), timeout=0.005)
 
     def raise_if_down(self) -> None:
-        """For clients that wait: the emulator is gone, or the board has reset under them.
+        """Raise an error, for clients that wait, if the emulator is gone or the board has reset.
 
         Raises:
             InfrastructureError: the transport or emulator is dead.
@@ -99,12 +99,12 @@ class ResetMonitor:
             )
 
     def begin(self) -> None:
-        """A test begins."""
+        """Begin a test."""
         self._emulators = False
         self._marks = {name: console.mark() for name, console in self._board.consoles.items()}
 
     def judge(self, report: Report) -> None:
-        """Findings about what happened since `begin`; only what did not hold is added."""
+        """Add findings about the time since `begin`; only failures are added."""
         resets = self._resets()
         if resets > self._excused and not self._emulators:
             report.add(

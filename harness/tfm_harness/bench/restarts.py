@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 __all__ = ["RestartableCombination"]
 
 _SHORTEST_SILENCE: Final = 0.1  # seconds
-_REFUSED_BOOT: Final = 10.0  # seconds after which a firmware that does not answer is taken to have refused to boot
-_LOOK_AGAIN: Final = 0.2  # seconds between two looks at what it says meanwhile
+_REFUSED_BOOT: Final = 10.0  # seconds after which a firmware that does not answer counts as one that refused to boot
+_LOOK_AGAIN: Final = 0.2  # seconds between two checks of its consoles meanwhile
 
 
 class RestartableCombination(OpenCombination):
-    """Starts its board again in every way that tests want, and waits until the firmware answers."""
+    """A combination that can start its board again in every way that tests need, and waits for the firmware."""
 
     memory_history: int = 0
-    """Which course of the device's memory this is; `VirtualBoard` changes it where it puts older memory back."""
+    """The number of the course of the device's memory; `VirtualBoard` changes it when it puts older memory back."""
     _since_cut: dict[str, Mark] = {}  # noqa: RUF012 - replaced as a whole at each power cut
 
     @functools.cached_property
     def probes(self) -> Prober:
-        """Accesses that may be violations."""
+        """Makes accesses that may be violations."""
         return Prober(self)
 
     def reset(self, kind: ResetKind) -> Description:
@@ -73,7 +73,7 @@ class RestartableCombination(OpenCombination):
             with self.booting():
                 self.firmware.wait_ready()
         self._restate()
-        self.reset_monitor.begin()  # what it printed of the violation is no unexpected panic
+        self.reset_monitor.begin()  # the text that it printed about the violation is no unexpected panic
 
     def revive(self) -> None:
         """Start a board again that has halted because of such a violation."""
@@ -81,7 +81,7 @@ class RestartableCombination(OpenCombination):
         self.reset_monitor.begin()
 
     def stays_silent(self) -> bool:
-        """Whether the firmware does not answer in three times what the longest of its last good boots took."""
+        """Whether the firmware does not answer within three times the longest of its last good boots."""
         with self.booting():
             return self.device.test_commands.is_silent(max(_SHORTEST_SILENCE, 3 * self.firmware.longest_boot))
 
@@ -89,7 +89,7 @@ class RestartableCombination(OpenCombination):
 
     @contextlib.contextmanager
     def power_cut(self, *, answers: bool = True) -> Iterator[None]:
-        """The board is off for the block and starts cold after it; without `answers` it may refuse to boot."""
+        """Cut the power for the block; then the board starts cold. If `answers` is false, it may refuse to boot."""
         with self.reset_monitor.expected_reset():
             self.board.power(PowerState.OFF)
             self._since_cut = {name: console.mark() for name, console in open_consoles(self.board).items()}
@@ -106,7 +106,7 @@ class RestartableCombination(OpenCombination):
     def answers(self) -> bool:
         """Whether the firmware answers after a power cut that it may not have survived.
 
-        Waits as long as for a boot, ten seconds at most; a console on which it says that it halted ends the wait.
+        The wait lasts as long as for a boot, at most ten seconds; it ends when a console says that the firmware halted.
         """
         deadline = time.monotonic() + min(_REFUSED_BOOT, self.boot_timeout)
         with self.reset_monitor.expected_reset():
@@ -129,7 +129,7 @@ class RestartableCombination(OpenCombination):
         return any(b"halted" in text for text in said)
 
     def factory_reset(self) -> Description:
-        """Forget what the device keeps (counters, updates) and start it cold."""
+        """Erase the device's nonvolatile memory (counters, updates) and start it cold."""
         with self.reset_monitor.expected_reset():
             self.board.power(PowerState.OFF)
             self.board.erase()
@@ -138,11 +138,11 @@ class RestartableCombination(OpenCombination):
             self._started()
             description = self.firmware.wait_ready()
         self._active = description.model
-        self._trust = Trust(self.combination.build, self.board.identity)  # what had been installed is forgotten, too
+        self._trust = Trust(self.combination.build, self.board.identity)  # this also forgets installed models
         self._restate()
         return description
 
-    # -- something else than before
+    # -- starts with something changed
 
     @contextlib.contextmanager
     def provisioned(self, lifecycle: int) -> Iterator[None]:
@@ -169,9 +169,9 @@ class RestartableCombination(OpenCombination):
 
     @contextlib.contextmanager
     def exact_clock(self) -> Iterator[bool]:
-        """Measure with a clock that repeats: as it is on silicon, by counting instructions on an emulator.
+        """Measure with a repeatable clock: on silicon its own, on an emulator by counting instructions.
 
-        Gives whether there is such a clock; without one, time on this board carries no verdict.
+        Yields whether there is such a clock; without one, times on this board allow no verdict.
 
         Raises:
             InfrastructureError, ProductError: as `reset`.
@@ -187,7 +187,7 @@ class RestartableCombination(OpenCombination):
 
     @contextlib.contextmanager
     def _started_with(self, change: Callable[[], None], back: Callable[[], None]) -> Iterator[None]:
-        """A cold start with something changed, and another one with it changed back."""
+        """Start cold with something changed, and after the block start cold again with it changed back."""
         active = self.description.model
         change()
         try:
@@ -200,19 +200,19 @@ class RestartableCombination(OpenCombination):
             self.select_again(active)
 
     def flash_variant(self, build: Build) -> None:
-        """Put a changed build on the board, which may refuse to boot; `flash_again` undoes it."""
+        """Flash a changed build, which may refuse to boot; `flash_again` undoes this."""
         with self.reset_monitor.expected_reset():
             with self.booting():
                 self.board.flash(build)
             self._started()
 
     def flash_again(self) -> None:
-        """Put the build under test back, as when the bench was opened."""
+        """Flash the build under test again, as when the bench was opened."""
         self.flash_variant(self.combination.build)
         self.prove_build()
 
     def prove_build(self) -> None:
-        """Wait until the firmware answers; it must be the build under test, which `flash_variant` has put there.
+        """Wait until the firmware answers; it must be the build under test, after `flash_variant` has flashed it.
 
         Raises:
             InfrastructureError, ProductError: as clients; ``wrong-firmware`` when another image runs.
@@ -223,7 +223,7 @@ class RestartableCombination(OpenCombination):
     # -- inside
 
     def _started(self) -> None:
-        """Note a new boot, perhaps with other fuses; bytes on the wire belong to the boot before."""
+        """Note a new boot, perhaps with other fuses, and discard bytes of the previous boot on the wire."""
         self.boots += 1
         if self.trust.identity != self.board.identity:
             self._trust = Trust(self.combination.build, self.board.identity)

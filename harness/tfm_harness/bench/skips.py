@@ -1,4 +1,4 @@
-"""Runs of the firmware with an instruction left out, under the emulator's debugger: what each of them came to."""
+"""Runs the firmware with an instruction left out, under the emulator's debugger, and classifies the outcomes."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ __all__ = [
 
 _WFI: Final = 0xBF30
 _THUMB: Final = 1 << 24
-"""Of xPSR: the CPU is in Thumb state; it has no other."""
-_LOOK: Final = 0.25  # seconds between two looks at a CPU that does not come to an end
+"""The bit of xPSR for the Thumb state, the only state of this CPU."""
+_LOOK: Final = 0.25  # seconds between two checks of a CPU that does not reach an end
 _IDLE_LOOKS: Final = 8
-"""Looks in a row at which an emulator has used no CPU at all: it sleeps."""
+"""The number of checks in a row without any CPU use of the emulator after which its CPU is asleep."""
 _LEAST_WORK: Final = 1.0
-"""Seconds of the host's CPU after which a run that has come to no end hangs; a whole good boot takes 0.2 to 0.3."""
+"""Seconds of the host's CPU after which a run without an end counts as hung; a good boot takes 0.2 to 0.3."""
 
 
 class Came(enum.StrEnum):
-    """What a run with a skip came to."""
+    """The outcome of a run with a skip."""
 
     REFUSED = "refused"  # as without a skip
     STOPPED = "stopped"  # reset, fault, halt or no end: nothing wrong was accepted
-    BYPASSED = "bypassed"  # what must be refused was accepted
+    BYPASSED = "bypassed"  # something that must be refused was accepted
     UNREACHED = "unreached"  # the run did not reach the instruction
 
 
 @dataclass
 class Tally:
-    """The runs of one campaign: how many came to what."""
+    """The number of runs of one campaign with each outcome."""
 
     addresses: set[int] = field(default_factory=set)
     outcomes: Counter[Came] = field(default_factory=Counter)
 
     def add(self, skip: Skip, came: Came) -> None:
-        """One more run."""
+        """Count one more run."""
         self.addresses.add(skip.address)
         self.outcomes[came] += 1
 
@@ -67,11 +67,11 @@ class SkippedBoot:
     """Boots with a skip, from reset to an end that the code names.
 
     Args:
-        debugger: on the board; its CPU stands.
+        debugger: the debugger of the board, whose CPU is halted.
         code: the marked functions of the image.
-        ends: addresses at which a boot has come to an end, and what that end means.
-        foreign: the addresses of the code that must not run: a CPU that executes any of it has accepted it.
-        prepare: puts memory into the state that each boot shall find; called after each reset.
+        ends: addresses at which a boot has ended, and the outcome that each means.
+        foreign: the addresses of the code that must not run: if the CPU executes any of it, it was accepted.
+        prepare: puts memory into the state for each boot; called after each reset.
     """
 
     def __init__(
@@ -87,17 +87,17 @@ class SkippedBoot:
         self._prepare = prepare
 
     def visits(self) -> dict[int, int]:
-        """A boot without a skip: how often it reaches each marked instruction."""
+        """Boot without a skip, and count how often each marked instruction is reached."""
         self.begin()
         return visits_of(self._debugger, self._code, lambda at: at in self._ends)
 
     def plain(self) -> Came:
-        """A boot without a skip."""
+        """Boot without a skip."""
         self.begin()
         return self._to_end(None)
 
     def attempt(self, skip: Skip) -> Came:
-        """A boot with a skip."""
+        """Boot with a skip."""
         self.begin()
         self._debugger.break_at(skip.address)
         try:
@@ -107,7 +107,7 @@ class SkippedBoot:
             self._debugger.clear(skip.address)
 
     def begin(self) -> None:
-        """The CPU stands before a boot's first instruction: nothing of the boot before goes on."""
+        """Halt the CPU before the first instruction of a new boot."""
         self._debugger.restart()
         self._prepare()
         for address in self._ends:
@@ -145,24 +145,24 @@ class SkippedBoot:
         return self._foreign_runs() if came is Came.BYPASSED else came
 
     def _foreign_runs(self) -> Came:
-        """What it means that the CPU stands in foreign code, which is non-secure.
+        """The outcome when the CPU is halted in foreign code, which is non-secure.
 
-        A CPU that came there by an ordinary branch is still secure, and executes none of it: the fetch is a SecureFault
-        (INVTRAN; Armv8-M ARM DDI 0553, SFSR). QEMU makes none where the secure side has read that page before. Through
-        the debugger, a secure CPU reads secure memory, and a non-secure one does not.
+        A CPU that got there by an ordinary branch is still secure, and executes none of it: the fetch is a SecureFault
+        (INVTRAN; Armv8-M ARM DDI 0553, SFSR). QEMU raises none if the secure side has read that page before. So the
+        debugger reads secure memory: it succeeds with a secure CPU, and fails with a non-secure one.
         """
         secure = self._debugger.read(next(iter(self._code.instructions)), 2)
         return Came.STOPPED if secure else Came.BYPASSED
 
 
 def asleep(debugger: Debugger) -> bool:
-    """Whether the CPU, which stands, waits for an interrupt (WFI). A skip may have sent it anywhere, address 0 too."""
+    """Whether the halted CPU waits for an interrupt (WFI). A skip may have sent it anywhere, also to address 0."""
     at = debugger.pc
     return any(int.from_bytes(debugger.read(where, 2), "little") == _WFI for where in (at, (at - 2) & 0xFFFF_FFFF))
 
 
 def visits_of(debugger: Debugger, code: MarkedCode, ended: Callable[[int], bool]) -> dict[int, int]:
-    """How often a run reaches each marked instruction, until it comes to a breakpoint for which `ended` says so."""
+    """How often a run reaches each marked instruction, until it stops at an address for which `ended` is true."""
     counted: dict[int, int] = {}
     for address in code.instructions:
         debugger.break_at(address)
@@ -207,7 +207,7 @@ def counting(debugger: Debugger, code: MarkedCode) -> Iterator[Mapping[int, int]
 def skipping(debugger: Debugger, code: MarkedCode, skip: Skip) -> Iterator[threading.Event]:
     """While the block runs, the running firmware leaves the skip's instructions out, once.
 
-    Gives an event that tells whether it has. The CPU runs before the block and after it.
+    Yields an event that is set when it has. The CPU runs before the block and after it.
     """
     done = threading.Event()
     visits = 0
@@ -228,10 +228,10 @@ def skipping(debugger: Debugger, code: MarkedCode, skip: Skip) -> Iterator[threa
 
 @contextlib.contextmanager
 def diverting(debugger: Debugger, places: Sequence[int], to: int, *, thumb: bool) -> Iterator[threading.Event]:
-    """While the block runs, the first time that the CPU comes to one of `places` it goes on at `to` instead.
+    """While the block runs, the first time that the CPU reaches one of `places`, it continues at `to` instead.
 
-    With `thumb` false it has lost its Thumb state on the way, as by a branch to an even address. Gives an event that
-    tells whether it came there. The CPU runs before the block and after it.
+    If `thumb` is false, it also loses its Thumb state, as by a branch to an even address. Yields an event that is set
+    when that happened. The CPU runs before the block and after it.
     """
     done = threading.Event()
 
@@ -247,7 +247,7 @@ def diverting(debugger: Debugger, places: Sequence[int], to: int, *, thumb: bool
 
 @contextlib.contextmanager
 def _following(debugger: Debugger, addresses: Sequence[int], stopped: Callable[[], bool]) -> Iterator[None]:
-    """While the block runs, a thread stands by: at each stop it calls `stopped`, until that says no, and goes on."""
+    """While the block runs, a thread calls `stopped` at each stop and resumes the CPU, until `stopped` gives False."""
     ending = threading.Event()
     problems: list[Exception] = []
 
@@ -282,7 +282,7 @@ def _following(debugger: Debugger, addresses: Sequence[int], stopped: Callable[[
 
 
 def reached(debugger: Debugger, began: float, done: threading.Event) -> None:
-    """Return when the skip is done, or the firmware has had its share of this host's CPU since `began`, or sleeps."""
+    """Return when the skip is done, or the firmware sleeps, or has used `_LEAST_WORK` seconds of CPU since `began`."""
     before, idle = began, 0
     while idle < _IDLE_LOOKS and not done.wait(_LOOK):
         now = debugger.work_done()
@@ -293,7 +293,7 @@ def reached(debugger: Debugger, began: float, done: threading.Event) -> None:
 
 
 def spent(debugger: Debugger, began: float) -> None:
-    """Return when the firmware sleeps, or has had its share of this host's CPU since `began`: it hangs."""
+    """Return when the firmware sleeps or stops, or hangs: it has used `_LEAST_WORK` seconds of CPU since `began`."""
     while debugger.work_done() < began + _LEAST_WORK:
         debugger.halt()
         idle = asleep(debugger)

@@ -1,4 +1,4 @@
-"""What the host knows of a device at the moment at which evidence of it is judged."""
+"""The facts that the host knows about a device when its evidence is judged."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ __all__ = ["DeviceState"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceState:
-    """A moment of a device. Resets, updates and other fuses make another one.
+    """The state of a device at one moment. Resets, updates and other fuses change it.
 
     Attributes:
         board: the board's name.
         trust: the build, the board's identity, the keys and measurements known beforehand.
-        description: who the firmware said it is, last time it was asked.
-        boot: which boot of the board this is, 0 for the first after flashing.
-        boot_seed: this boot's seed; None where it is not known.
-        asked_results: signed results that the device was asked for so far.
-        history: which course of the device's memory this is: another one after tests put older memory back, or erased
-            it, when counters rightly come again.
-        counts_instructions: the device's time follows its instructions, so it may run ahead of the host's.
+        description: the firmware's last description of itself.
+        boot: the number of the board's boot, 0 for the first after flashing.
+        boot_seed: this boot's seed; None when it is not known.
+        asked_results: number of signed results that were requested so far.
+        history: names one course of the device's memory. After tests put older memory back or erased it, another course
+            begins, in which counters rightly repeat.
+        counts_instructions: whether the device's time counts instructions, so it may run ahead of the host's.
     """
 
     board: str

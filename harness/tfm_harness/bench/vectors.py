@@ -1,4 +1,4 @@
-"""The input vectors on which a model's device and reference are compared."""
+"""The input vectors with which device and reference are compared for a model."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def parity_vectors(
     Args:
         build: declares the model, its inputs, its traces and the seed.
         name: the model.
-        info: what its file says.
-        count: how many, where no files are given.
-        run: the reference: one array (n, *shape) for each input to one for each output.
-        sensors: the target's, which play the recorded traces.
+        info: the contents of its file.
+        count: the number of vectors, if no files are given.
+        run: the reference, from one array (n, *shape) for each input to one for each output.
+        sensors: the target's sensors, which play the recorded traces.
 
     Returns:
-        One array (n, *shape) for each input; the seed when some were generated; in words where they come from.
+        One array (n, *shape) for each input; the seed if some were generated; a text about their origin.
 
     Raises:
         ConfigError: a file or a declared trace that cannot be read or does not fit.
@@ -67,7 +67,7 @@ def parity_vectors(
 def _recorded(
     build: Build, name: str, info: ModelInfo, sensors: Mapping[str, SensorConfig]
 ) -> tuple[npt.NDArray[Any], str]:
-    """A sensor model's input tensors for each window of the recorded traces; none where it has no front-end."""
+    """A sensor model's input tensors for each window of the recorded traces; none when it has no front-end."""
     import numpy as np
 
     from tfm_harness.bench.windows import BUNDLED, trace_windows
@@ -84,6 +84,6 @@ def _recorded(
     except ConfigError:
         if declared:
             raise
-        return nothing, ""  # this target's sensors are not those of the bundled traces
+        return nothing, ""  # this target has other sensors than the bundled traces
     tensors = get_frontend(config.frontend)(windows).reshape(-1, *info.inputs[0].shape)
     return tensors, ", ".join(traces)

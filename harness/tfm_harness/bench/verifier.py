@@ -1,4 +1,4 @@
-"""Verification of what one device gives: with the keys and measurements known of it, and what it was asked."""
+"""Verifies the evidence of one device, with its known keys and measurements, and the requests that were made."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ _ROLES = {"iak": "the attestation key", "result": "the key for results", "client
 class Verifier:
     """Verifies evidence of one device; all findings go to the test's report.
 
-    What is verified in one test can be judged together with `relations`.
+    `relations` judges all evidence of one test together.
 
     Args:
-        state: what is known of the device, asked anew for each judgement.
+        state: gives the known facts about the device; called for each judgement.
         report: gets the findings.
         ledger: the signatures of all runs, opened when first needed.
         nonces: the nonces of encryptions of this run, likewise.
         board_keys: the file in which the boards of this run remember the keys that they showed.
-        tick_hz: ticks a second of the device's clock; None where the target does not say.
-        kept: keeps what is judged as raw evidence; None: nothing is kept.
+        tick_hz: ticks a second of the device's clock; None when the target does not declare it.
+        kept: keeps the judged evidence as raw evidence; None: nothing is kept.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Verifier:
         self._asked_before = state().asked_results
 
     def apart(self) -> Verifier:
-        """A verifier whose findings count for nothing: for a test that judges what was parsed by itself."""
+        """A verifier whose findings do not count, for a test that itself judges the parsed evidence."""
         return Verifier(
             self._state,
             Report(),
@@ -117,7 +117,7 @@ class Verifier:
             instance_id=now.trust.instance_id,
             boot_seed=inference.seed,
             model_id=self._model_id(inference),
-            # A profile without these claims binds no input: nothing to compare with.
+            # A profile without these claims binds no input: there is nothing to compare.
             input_source=int(inference.answer.source) if profile.rule("input_source") else None,
             input_data=inference.records if profile.rule("input_digest") else None,
             outputs=self._outputs(inference),
@@ -167,10 +167,10 @@ class Verifier:
         return result
 
     def encrypted_result(self, inference: Inference, *, subject: str = "") -> SignedResult | None:
-        """Judge a result that was asked for encrypted: the COSE_Encrypt0, its nonce, and the signed result in it.
+        """Judge an encrypted result: the COSE_Encrypt0, its nonce, and the signed result in it.
 
         Returns:
-            The signed result; None where the message does not decrypt.
+            The signed result; None when the message cannot be decrypted.
 
         Raises:
             ConfigError: the host does not know the key.
@@ -185,7 +185,7 @@ class Verifier:
         return self.result(opened, subject=subject)
 
     def stored_object(self, sector: bytes, *, external_aad: bytes, subject: str = "") -> bytes | None:
-        """Judge an object of protected storage as it lies in flash: the COSE_Encrypt0 and its nonce; its bytes.
+        """Judge an object of protected storage in flash, with the COSE_Encrypt0 and its nonce; returns its bytes.
 
         Raises:
             ConfigError: the host does not know the key.
@@ -201,7 +201,7 @@ class Verifier:
     def decrypted(
         self, data: bytes, key: bytes, *, external_aad: bytes, subject: str = "", rest: bool = False
     ) -> bytes | None:
-        """Judge a COSE_Encrypt0 under `key`, and its nonce against all of this run; its plaintext, if authentic."""
+        """Judge a COSE_Encrypt0 under `key`, and its nonce against all of this run; returns the authentic plaintext."""
         where = f"{subject or 'a message'} of {self._state().board}"
         message, plaintext = decrypt_cose(
             data, key=key, external_aad=external_aad, report=self.report, subject=subject, rest=rest
@@ -233,14 +233,14 @@ class Verifier:
         """Judge an attestation token: envelope, signature, claims, identity, lifecycle, every flashed image.
 
         Args:
-            challenge: what the device was asked with.
-            token: the token; or what `Device.attest` gives, the challenge and the token.
+            challenge: the challenge of the request.
+            token: the token; or the result of `Device.attest`, a pair of challenge and token.
             announced_size: bytes that the device announced for its token.
-            subject: what findings call the token.
+            subject: the token's name in findings.
 
         Raises:
             ConfigError: the build names no attestation key.
-            ValueError: the token was asked for with another challenge, or the two arguments are swapped: a mistake in
+            ValueError: the token was requested with another challenge, or the two arguments are swapped: a mistake in
                 the test.
             TypeError: one of them is no bytes.
         """
@@ -277,7 +277,7 @@ class Verifier:
         return parsed
 
     def public_key(self, role: str, data: bytes) -> PublicKey | None:
-        """Judge a key as the device gives it: ``iak``, ``result`` or ``client``."""
+        """Judge a key that the device sent: ``iak``, ``result`` or ``client``."""
         before, trusted = len(self.report.findings), self._state().trust.key(role)
         shown = check_device_key(data, report=self.report, subject=role)
         self._keep("key", self.report.findings[before:], data=data, keys=[trusted], subject=role)
@@ -321,7 +321,7 @@ class Verifier:
             self._kept.keep(kind, findings, data=data, keys=keys, subject=subject, **facts)
 
     def _compare_boards(self, key: VerificationKey, role: str) -> None:
-        """Judge whether another board of this run has the same key, once there is another."""
+        """Judge whether another board of this run has the same key, if there is another board."""
         if self._state().trust.identity.huk_of_test:
             return
         others = remember_key(self._board_keys, board=self._state().board, thumbprint=key.thumbprint)
@@ -334,7 +334,7 @@ class Verifier:
     def _remember(
         self, message: CoseMessage | None, key: VerificationKey | None, role: str, where: str
     ) -> SignatureRecord | None:
-        """Compare a verified signature with all that were ever seen under its key."""
+        """Compare a verified signature with all earlier ones under its key."""
         if message is None or not isinstance(key, PublicKey):
             return None
         record = record_signature(message, key, where=where)
@@ -343,18 +343,18 @@ class Verifier:
         return record
 
     def _check_deterministic(self, record: SignatureRecord, role: str) -> None:
-        """Where the harness made the device's secret, the signature follows from it to the last bit."""
+        """If the harness made the device's secret, judge that the signature is the one that RFC 6979 gives."""
         private = self._state().trust.private_key(role)
         if private is not None:
             check_rfc6979(record, private, self.report, subject=role)
 
     def _others(self, *but: str) -> dict[str, PublicKey]:
-        """The device's keys of other roles, by what people call them."""
+        """The device's keys of other roles, by names for people."""
         keys = {role: self._state().trust.key(role) for role in _ROLES if role not in but}
         return {_ROLES[role]: key for role, key in keys.items() if isinstance(key, PublicKey)}
 
     def relations(self) -> None:
-        """Judge what this test has verified so far together: counters, replay, seeds, identity."""
+        """Judge all evidence that this test has verified so far together: counters, replay, seeds, identity."""
         findings = self.report.findings
         if self._results:
             before = len(findings)

@@ -1,4 +1,4 @@
-"""What only a virtual board lets a test do: burn fuses, look at memory that is kept, cut the power where it likes."""
+"""Controls that only a virtual board has: burning fuses, access to nonvolatile memory, power cuts at any moment."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Burn(Protocol):
 
 
 class VirtualBoard:
-    """The board of a bench, for tests that need what only virtual boards can: ``provision``, ``nv-access``, stops.
+    """The board of a bench, for tests that need controls of virtual boards: ``provision``, ``nv-access``, stops.
 
-    Whatever a block changed is undone at its end, and the board answers again.
+    All changes by a block are undone at its end, and the board answers again.
     """
 
     def __init__(self, bench: Switchable) -> None:
@@ -65,7 +65,7 @@ class VirtualBoard:
 
     @property
     def nv(self) -> NvMemory:
-        """What the firmware keeps over power cycles."""
+        """The memory that the firmware keeps over power cycles."""
         memory = self.control.nv
         if memory is None:
             raise HarnessBug(f"{self._bench.combination.name} has no NV area to look at", kind="board-state")
@@ -73,7 +73,7 @@ class VirtualBoard:
 
     @contextlib.contextmanager
     def off(self, *, answers: bool = True) -> Iterator[None]:
-        """The power is cut for the block, without a shutdown, and comes back after it.
+        """Cut the power for the block, without a shutdown; it comes back after the block.
 
         With `answers` false the firmware is not waited for: it may refuse to boot.
         """
@@ -86,7 +86,7 @@ class VirtualBoard:
             self.nv.write(0, content)
 
     def starts_with(self, content: bytes) -> bool:
-        """Cut the power, put `content` into the NV area, start cold; whether the firmware answers then."""
+        """Cut the power, put `content` into the NV area, start cold; returns whether the firmware answers then."""
         with self.off(answers=False):
             self.nv.write(0, content)
         self._bench.memory_history = next(_HISTORIES)
@@ -94,9 +94,9 @@ class VirtualBoard:
 
     @contextlib.contextmanager
     def burning(self) -> Iterator[Callable[[Burned], None]]:
-        """Gives what burns other fuses, for a board that the test itself starts.
+        """Yields a function that burns other fuses, for a board that the test itself starts.
 
-        They count from the next cold start on; after the block the board's own do.
+        They take effect at the next cold start; after the block the board has its own fuses again.
         """
         try:
             yield self.control.provision
@@ -105,7 +105,7 @@ class VirtualBoard:
 
     @contextlib.contextmanager
     def fuses(self) -> Iterator[Burn]:
-        """Other fuses in turn: gives what burns them and starts cold. The board's own again afterwards."""
+        """Yields a function that burns other fuses and starts cold. The block's end restores the board's own fuses."""
         active = self._bench.description.model
         try:
             with self.burning() as provision:
@@ -132,9 +132,9 @@ class VirtualBoard:
 
     @contextlib.contextmanager
     def other_boards(self) -> Iterator[Burn]:
-        """As `fuses`, and each board that is started keeps nothing yet.
+        """Like `fuses`, but each start begins with empty nonvolatile memory.
 
-        With another hardware unique key it is another board. Afterwards the board keeps what it kept before.
+        With another hardware unique key it is another board. After the block, the board's own memory is restored.
         """
         with self.keeping(), self.burning() as provision:
 
@@ -147,14 +147,14 @@ class VirtualBoard:
 
     @contextlib.contextmanager
     def other_board(self, burned: Burned) -> Iterator[None]:
-        """As `other_boards`, for a single one."""
+        """Like `other_boards`, for a single board."""
         with self.other_boards() as burn:
             burn(burned)
             yield
 
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:
-        """What the firmware keeps is after the block what it was before, whatever the block did to it."""
+        """Restore the nonvolatile memory after the block, whatever the block did to it."""
         active = self._bench.description.model
         saved, history = self.nv.read(), self._bench.memory_history
         self._bench.memory_history = next(_HISTORIES)
@@ -167,14 +167,14 @@ class VirtualBoard:
             self._bench.select_again(active)
 
     def torn(self, work: Callable[[], object], addresses: Sequence[int]) -> list[bytes]:
-        """What a power cut would have left: the NV area after each write to one of these words while `work` runs.
+        """The states that a power cut could leave: the NV area after each write to one of these words during `work`.
 
         Args:
             work: asks the firmware to do something, and returns when it is done.
             addresses: words of the NV area, as the secure side sees them.
 
         Returns:
-            The different contents, in the order in which they came.
+            The different contents, in the order in which they appeared.
         """
         found: dict[bytes, None] = {}
         with self.control.write_stops(addresses, lambda _: found.setdefault(self.nv.read())):
@@ -182,15 +182,15 @@ class VirtualBoard:
         return list(found)
 
     def in_secure_code(self, work: Callable[[], object], address: int, look: Callable[[StoppedCpu], None]) -> bool:
-        """Stop the CPU once, when the secure side first writes to a word that it keeps, and look at it.
+        """Stop the CPU once, when the secure side first writes to a nonvolatile word, and inspect it.
 
         Args:
             work: asks the firmware for something that makes it write there, and returns when it is done.
             address: a word of the NV area, as the secure side sees it.
-            look: reads what only the secure side sees; the CPU stands meanwhile.
+            look: reads memory that only the secure side can read; the CPU is halted meanwhile.
 
         Returns:
-            Whether it came to stand there.
+            Whether the CPU was stopped.
         """
         seen: list[int] = []
         cpu: list[StoppedCpu] = []
@@ -208,13 +208,13 @@ class VirtualBoard:
     def diverted(
         self, work: Callable[[], object], gateways: Sequence[int], address: int, *, thumb: bool = True
     ) -> bool:
-        """Let the non-secure side branch to an address of its own choice, where it would have called the secure side.
+        """Let the non-secure side branch to another address in place of calling the secure side.
 
         Args:
             work: asks the firmware for something that makes it call, and returns when it is done.
-            gateways: where the secure side is entered (`tfm_harness.verify.gateways` of the secure image).
-            address: where the first call of them goes instead.
-            thumb: false: by a branch that leaves Thumb state.
+            gateways: the entry points of the secure side (`tfm_harness.verify.gateways` of the secure image).
+            address: the address to which the first call goes instead.
+            thumb: False: by a branch that leaves Thumb state.
 
         Returns:
             Whether it branched.
@@ -230,7 +230,7 @@ class VirtualBoard:
 
         Args:
             work: asks the firmware for something, and returns when it is done.
-            gateways: where the secure side is entered (`tfm_harness.verify.gateways` of the secure image).
+            gateways: the entry points of the secure side (`tfm_harness.verify.gateways` of the secure image).
         """
         found: list[tuple[Registers, Registers]] = []
         with self.control.call_stops(gateways, lambda before, after: found.append((before, after))):
@@ -240,12 +240,12 @@ class VirtualBoard:
     def accesses(
         self, addresses: Sequence[int], on_access: Callable[[RegisterAccess], int], *, writes: bool = False
     ) -> AbstractContextManager[object]:
-        """Stand between the CPU and a device's registers for the block: see, and change, what is read from them.
+        """Intercept accesses of the CPU to a device's registers for the block: observe and change the values it reads.
 
         Args:
             addresses: words, as the secure side addresses them.
-            on_access: told of each read (and write); returns what shall have been read.
-            writes: tell of writes, too.
+            on_access: called at each read (and write); returns the value that the CPU reads.
+            writes: whether to call it at writes, too.
         """
         return self.control.register_stops(addresses, on_access, writes=writes)
 
@@ -253,7 +253,7 @@ class VirtualBoard:
         """Run `work` while another bus master puts `data` at `address` right after the CPU has first read there.
 
         Returns:
-            Whether it was read.
+            Whether the address was read.
         """
         with self.control.race(address, data) as stops:
             work()

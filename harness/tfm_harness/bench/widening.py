@@ -1,4 +1,4 @@
-"""Generated inputs made wider: those that split two implementations before, and those that reach further edges."""
+"""Adds inputs to generated ones: those on which two implementations differed, and those that reach further edges."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CORPUS_SHARE = 4
 def with_corpus(
     folder: Path, info: ModelInfo, inputs: Sequence[npt.NDArray[Any]]
 ) -> tuple[list[npt.NDArray[Any]], int]:
-    """The vectors with those of the model's corpus in front, as many as before; how many these are.
+    """The vectors with those of the model's corpus in front, as many in all as before; and the number of the latter.
 
     Raises:
         ConfigError: kind ``corpus-file``.
@@ -62,13 +62,13 @@ def widened(
     """Put vectors that reach further edges of an int8 model's arithmetic in place of some of the last ones.
 
     Args:
-        seed: of the search.
-        count: vectors that are measured; half as many children are, twice.
-        run_dir: gets the file ``edges-MODEL-*.json``: by operator and edge, how many of these vectors reach it.
+        seed: the seed of the search.
+        count: the number of vectors that are measured; then half as many children are measured, twice.
+        run_dir: gets the file ``edges-MODEL-*.json``: number of these vectors that reach each edge, by operator.
 
     Returns:
-        As many vectors as before; in words what was reached, or why nothing was measured; by operator and edge, how
-        many of the measured vectors reach it.
+        As many vectors as before; a text about the reached edges, or the reason why nothing was measured; by operator
+        and edge, the number of the measured vectors that reach it.
     """
     import numpy as np
 
@@ -84,7 +84,7 @@ def widened(
 
     arrays = [np.asarray(array) for array in inputs]
     try:
-        # From everywhere among them: recorded inputs stand first, and resemble each other.
+        # Choose evenly from all: recorded inputs come first, and are alike.
         looked_at = np.unique(np.linspace(0, len(arrays[0]) - 1, count).astype(int))
         first = [array[looked_at] for array in arrays]
         extra, measured = reach(info, first, measure, seed=seed, rounds=2, children=max(1, count // 2))
@@ -94,7 +94,7 @@ def widened(
     check_edges(coverage, info, report, subject=info.name)
     about: dict[str, Any] = {"model": info.name, "vectors": coverage.vectors, "edges": coverage.as_dict(info)}
     save_json(run_dir, about, "edges", info.name, arrays)
-    replaced = np.setdiff1d(np.arange(len(arrays[0])), looked_at)[::-1][: len(extra[0])]  # the measured ones stay
+    replaced = np.setdiff1d(np.arange(len(arrays[0])), looked_at)[::-1][: len(extra[0])]  # the measured vectors stay
     joined = [array.copy() for array in arrays]
     for array, new in zip(joined, extra, strict=True):
         array[replaced] = new[: len(replaced)]

@@ -1,4 +1,4 @@
-"""What the sensor showed and what the device made of it, for the report page."""
+"""The sensor's values and the device's outputs, for the report page."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def window_trace(number: int, inference: Inference, info: ModelInfo, output: npt
     """The samples of an inference's window, by channel, and the values of the model's first output.
 
     Args:
-        number: of the window in this run, from 1.
-        inference: it has samples.
+        number: the number of the window in this run, from 1.
+        inference: the inference, which must have samples.
         info: the model.
-        output: as the device gave it.
+        output: the device's output.
     """
     scale = info.outputs[0].quantisation
     values = [float(value) for value in output.ravel()]

@@ -1,4 +1,4 @@
-"""Recorded traces as input vectors: what a device's front-end would make of each stretch of a trace."""
+"""Recorded traces as input vectors: the result of a device's front-end for each stretch of a trace."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MOST_SAMPLES = 65_536
 """Of one trace, from its beginning."""
 
 BUNDLED = ("idle.csv", "vibration.csv", "tamper.csv")
-"""The traces that came with the harness."""
+"""The traces that are part of the harness."""
 
 
 class _Rehearsal(PlayedStimulus):
-    """Computes what the registers would hold; nothing is played."""
+    """Computes the values that the registers would hold; nothing is played."""
 
     def _apply(self, values: Mapping[str, int]) -> None:
         """No sensor to set."""
@@ -36,11 +36,11 @@ def trace_windows(
 
     Args:
         traces: names or paths; a trace shorter than a window gives none.
-        sensors: the target's sensors: they decide what a value becomes in registers.
+        sensors: the target's sensors, which determine a value's form in registers.
         step: samples between the beginnings of neighbouring windows.
 
     Raises:
-        ConfigError: a trace is missing or damaged, or has channels that the target's sensors have not.
+        ConfigError: a trace is missing or damaged, or has channels that the target's sensors do not have.
     """
     import numpy as np
 
