@@ -142,7 +142,7 @@ def test_the_interface_must_be_the_references() -> None:
         ({"compiled": "a.tflite", "file": "b.tflite"}, "the model before Vela under `reference`"),
         ({"compiled": "a.tflite", "reference": {"table": "t.txt"}}, "the model before Vela under `reference`"),
         ({"file": "b.tflite", "vela": {"version": "5.2.0"}}, "there is no `compiled`"),
-        ({"compiled": "a", "reference": "b", "vela": {"options": ["--output-dir=x"]}}, "says that itself"),
+        ({"compiled": "a", "reference": "b", "vela": {"options": ["--output-dir=x"]}}, "sets this option itself"),
         ({"reference": {"tflite": "b.tflite", "table": "t"}}, "one of"),
     ],
 )

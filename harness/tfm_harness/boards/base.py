@@ -157,7 +157,7 @@ class Board(abc.ABC):
             InfrastructureError: ``no-sensor-control``: this kind of board cannot.
         """
         raise InfrastructureError(
-            f"{self.kind} boards cannot lose {', '.join(names)} on demand", kind="no-sensor-control"
+            f"{self.kind} boards cannot remove {', '.join(names)} from the bus", kind="no-sensor-control"
         )
 
     def count_instructions(self, on: bool) -> None:

@@ -220,7 +220,7 @@ class EmulatedBoard(Board):
     def race(self, address: int, data: bytes) -> AbstractContextManager[Stopped]:
         """See `VirtualControl`."""
         raise InfrastructureError(
-            f"{self.kind} boards cannot change {len(data)} bytes at {address:#x} behind a read",
+            f"{self.kind} boards cannot change {len(data)} bytes at {address:#x} right after a read",
             kind="no-register-stops",
         )
 

@@ -82,5 +82,5 @@ def _given_up(board: Board, events: Sequence[BoardEvent]) -> InfrastructureError
         expected="an answer after a step of the target's `recovery`",
         seen=tried or "nothing was tried: `recovery.steps` is empty",
         where=str(board.target.path or board.name),
-        hint="look at the board; a power switch (`power`, `recovery.steps: [reset, power-cycle]`) saves the way there",
+        hint="look at the board; a power switch (`power`, `recovery.steps: [reset, power-cycle]`) can restart it",
     )

@@ -60,7 +60,7 @@ class Child:
                 kind="emulator-frozen",
                 expected="a running process",
                 seen=f"process {self.pid} is held by a stop signal or by a debugger",
-                hint=f"let it go on (kill -CONT {self.pid}), or start the board again",
+                hint=f"let it continue (kill -CONT {self.pid}), or start the board again",
             )
 
     def wait(self, timeout: float) -> int | None:

@@ -44,5 +44,5 @@ class VelaConfig(Strict):
     def _not_ours(cls, options: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for word in options or ():
             if word.split("=")[0] in _OURS:
-                raise ValueError(f"{word}: the harness says that itself")
+                raise ValueError(f"{word}: the harness sets this option itself")
         return options

@@ -34,7 +34,7 @@ class PlainLoader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call] # PyYAML's own, without types
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise yaml.YAMLError(f"line {line}: aliases are not taken here")
+            raise yaml.YAMLError(f"line {line}: aliases are not allowed here")
         self._depth += 1
         self._nodes += 1
         if self._depth > MAX_DEPTH or self._nodes > MAX_NODES:

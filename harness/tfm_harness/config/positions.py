@@ -156,7 +156,7 @@ class _Builder:
                 raise _refuse(
                     self.file,
                     key_node.start_mark,
-                    f"the key {key!r} stands twice",
+                    f"the key {key!r} appears twice",
                     seen=f"first on line {first}",
                     hint="remove one of them",
                 )

@@ -231,7 +231,7 @@ class Pump:
                 kind="console-flood",
                 expected=f"at most {self._limit} bytes in a run: the target's limits.transcript",
                 where=str(self._transcript.path),
-                hint="read the transcript's end; where so much output is meant, raise the limit",
+                hint="read the transcript's end; if so much output is intended, raise the limit",
             )
         if self.subscribers:
             chunk = bytes(data)

@@ -192,7 +192,7 @@ class RunState:
                 self._owe(suite, case)
         if self.case is not None and self.suite is not None:
             self._owe(self.suite, self.case)
-        self.note(f"line {line.number}: the tests begin anew after the restart; of the {given_up} cases before it, the"
+        self.note(f"line {line.number}: the tests start again after the restart; of the {given_up} cases before it, the"
                   " last round counts")  # fmt: skip
         self._clear()
 

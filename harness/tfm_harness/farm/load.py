@@ -145,7 +145,7 @@ def _load_targets(pools: Sequence[_Pool], problems: _Problems) -> dict[str, list
     found: dict[str, list[TargetBase]] = {}
     for pool in pools:
         if pool.name in found:
-            problems.add(pool.place, f"{pool.name!r} stands twice: as a target and as a pool, or as two targets")
+            problems.add(pool.place, f"{pool.name!r} appears twice: as a target and as a pool, or as two targets")
         found[pool.name] = []
         for source, place in zip(pool.config.targets, pool.target_places, strict=True):
             try:
@@ -249,7 +249,7 @@ def _check_twice(
             continue
         other, path = seen[build.name]
         if path == build.path:
-            problems.add(place, f"the build {build.name!r} stands twice")
+            problems.add(place, f"the build {build.name!r} appears twice")
         else:
             words = f"two builds are called {build.name!r}: {other} and {source}"
             problems.add(place, f"{words}; give one of them another `name`")

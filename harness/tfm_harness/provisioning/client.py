@@ -183,7 +183,7 @@ class BootstrapClient:
         except (OSError, http.client.HTTPException) as error:
             if end.passed:
                 raise InfrastructureError(
-                    "the CA does not come to the end of its answer", kind="ca-connection", where=where,
+                    "the CA does not end its answer", kind="ca-connection", where=where,
                     expected=f"an answer within {self.timeout:g} s",
                 ) from error  # fmt: skip
             raise self._failed(error, where) from error

@@ -245,7 +245,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        raise MessageError("a member of the body stands twice", seen=max(names, key=names.count))
+        raise MessageError("a member of the body appears twice", seen=max(names, key=names.count))
     return found
 
 

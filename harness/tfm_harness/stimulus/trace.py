@@ -123,7 +123,7 @@ def _make(names: Iterable[str], columns: Mapping[str, tuple[float, ...]], source
                 raise _invalid(source, "two columns of time")
             seconds = columns[name]
         elif channel in channels:
-            raise _invalid(source, f"channel {channel!r} stands twice")
+            raise _invalid(source, f"channel {channel!r} appears twice")
         else:
             channels[channel] = columns[name]
             if unit == "count":
@@ -157,7 +157,7 @@ def _load_csv(path: Path) -> Trace:
                 names = names[:-1] if open_ended else names
                 columns = [[] for _ in names]
                 if len(set(names)) != len(names):
-                    raise _invalid(where, "a column's name stands twice")
+                    raise _invalid(where, "a column's name appears twice")
                 continue
             if open_ended and row and not row[-1].strip():
                 row = row[:-1]  # noqa: PLW2901 - the same row without its empty end

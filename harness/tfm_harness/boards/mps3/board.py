@@ -138,7 +138,7 @@ class Mps3Board(RealBoard):
             return parse_images_txt(text, where=str(card.layout.images_txt))[0]
         except (OSError, ConfigError) as error:
             raise InfrastructureError(
-                "the board's images.txt does not tell how it gives addresses",
+                "the board's images.txt does not show its format of addresses",
                 kind="mps3-images",
                 expected="an images.txt that the MCC reads",
                 seen=str(error),

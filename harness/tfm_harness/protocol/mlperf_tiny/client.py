@@ -294,7 +294,7 @@ class MlperfTinyDriver(PseudoDriver):
             last = at + _CHUNK >= len(data)
             if done != (("m-load-done",) if last else ()):
                 raise ProductError(
-                    "the firmware counts the input's bytes otherwise than they were sent", kind="answer-form",
+                    "the firmware counts another number of input bytes than were sent", kind="answer-form",
                     expected="m-load-done behind the last line, and nothing behind the others",
                     seen=f"{', '.join(done[:5]) or 'nothing'} behind byte {min(at + _CHUNK, len(data))} of {len(data)}",
                     where=self.link.where,

@@ -266,7 +266,7 @@ class SmpTestCommands(SmpCore):
             too_small = len(part) < _SMALLEST_PIECE or end.passed
             if too_small or len(output) > length or not length == said <= _MOST_OUTPUT:
                 raise ProductError(
-                    "an operator's output does not come to its end",
+                    "an operator's output does not end",
                     kind="smp-answer",
                     expected=f"all the time one length, at most {_MOST_OUTPUT} bytes, in pieces of {_SMALLEST_PIECE}"
                     " bytes or more",

@@ -208,7 +208,7 @@ class ZephyrShellDriver(PseudoDriver):
     ) -> tuple[list[parse.Inference], Reply]:
         if stop is not None and not (start <= stop and (stride is None or stride > 0)):
             raise ConfigError(
-                "a range of degrees runs upwards", kind="bad-input", expected="start <= stop and stride > 0",
+                "a range of degrees must rise", kind="bad-input", expected="start <= stop and stride > 0",
                 seen=f"{start} {stop} {stride}",
             )  # fmt: skip
         number = 1 if stop is None else int((stop - start) / (stride or 1.0) + 1e-6) + 1

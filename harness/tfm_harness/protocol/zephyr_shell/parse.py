@@ -139,11 +139,11 @@ def hexdumps(lines: Sequence[str]) -> list[bytes]:
         messages[-1] += data
         if len(messages[-1]) > MAX_MESSAGE:
             raise InfrastructureError(
-                "a hexdump is longer than this harness reads of one",
+                "a hexdump is longer than the harness's limit",
                 kind="reply-too-long",
                 expected=f"at most {MAX_MESSAGE} bytes",
                 seen=line,
-                hint="the limit is the harness's own: nothing is said about the firmware",
+                hint="the limit is the harness's own and says nothing about the firmware",
             )
     return [bytes(message) for message in messages]
 

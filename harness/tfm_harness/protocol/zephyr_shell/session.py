@@ -229,12 +229,12 @@ class ShellSession:
         elif exchange.echoed:
             if len(exchange.lines) >= exchange.most_lines:
                 raise InfrastructureError(
-                    f"the reply to {exchange.command!r} has more lines than this harness keeps of one",
+                    f"the reply to {exchange.command!r} has more lines than the harness's limit",
                     kind="reply-too-long",
                     expected=f"a prompt within {exchange.most_lines} lines",
                     seen=line.text,
                     where=f"console {self.console.name!r}, last lines:\n{self.console.tail()}",
-                    hint="the limit is the harness's own: nothing is said about the firmware; ask for less at once, or"
+                    hint="the limit is the harness's own and says nothing about the firmware; ask for less at once, or"
                     " look in the console's transcript for an output without end",
                 )
             exchange.lines.append(line.text)
@@ -277,7 +277,7 @@ class ShellSession:
             expected="the shell's reply",
             seen=seen,
             where=f"console {self.console.name!r}, last lines:\n{self.console.tail()}",
-            hint="a secure fault resets this firmware without a word; the lines before the boot tell how far it came",
+            hint="a secure fault resets this firmware without a message; the lines before the boot show how far it got",
         )
 
     def _unfinished(self, exchange: _Exchange) -> InfrastructureError | ProductError:
@@ -292,7 +292,7 @@ class ShellSession:
                 hint="check that the device is in its shell, and that the console's sending side is connected",
             )
         return ProductError(
-            f"no prompt came behind the reply to {exchange.command!r}",
+            f"no prompt came after the reply to {exchange.command!r}",
             kind="reply-unfinished",
             expected="a prompt",
             seen="\n".join(exchange.lines[-5:]) or "the echo and nothing else",
