@@ -149,7 +149,7 @@ class Firmware:
 
         Raises:
             InfrastructureError, ProductError: as `PseudoDriver.wait_ready`; ``boot-hung`` when another console spoke;
-                ``emulator-limit``: it never answered, for what the emulator lacks.
+                ``emulator-limit``: it never answered, because of a limit of the emulator.
         """
         began = time.perf_counter()
         try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["BUNDLED", "trace_windows"]
 
 MOST_SAMPLES = 65_536
-"""Of one trace, from its beginning."""
+"""The most samples that are used of one trace, from its beginning."""
 
 BUNDLED = ("idle.csv", "vibration.csv", "tamper.csv")
 """The traces that are part of the harness."""

@@ -20,12 +20,12 @@ __all__ = [
 
 IMAGE_REFUSAL_SAID = Check(
     id="boot.refusal-said",
-    title="a boot loader that speaks says that an image was refused",
+    title="a boot loader with a console reports that an image was refused",
     requirement="docs/protocol.md, OTP area (the device can say what is wrong)",
 )
 IMAGE_COUNTER_KEPT = Check(
     id="boot.refusal-raises-nothing",
-    title="an image that is refused does not raise the security counter: the one of before runs again",
+    title="an image that is refused does not raise the security counter: the previous image runs again",
     requirement="PSA Security Model 1.1 s.5.4 (anti-rollback); MCUboot design, security counter; RFC 9019 s.3.4",
 )
 UPDATE_CHANGES_NOTHING = Check(

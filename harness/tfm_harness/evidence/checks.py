@@ -42,7 +42,7 @@ JUDGED_AGAIN = _declare(
 )
 RECORDED = _declare(
     "failure-recorded",
-    "what fails when it is judged again stands as failed in the run's record",
+    "a check that fails when it is judged again is a failure in the run's record, too",
     "RFC 9334 s.4.1 (appraisal)",
 )
 ACCOUNTED = _declare(

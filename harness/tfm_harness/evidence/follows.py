@@ -40,7 +40,7 @@ def check_statements(bundle: OpenedBundle, run: RunRecord, report: Report) -> No
 
 
 def _before_its_end(bundle: OpenedBundle, run: RunRecord) -> str:
-    """What is wrong with the time at which the statements were made; empty when nothing is."""
+    """The problem of the time at which the statements were made; empty when there is none."""
     try:
         made = made_at(bundle.statements)
         ended = dt.datetime.fromisoformat(run.started) + dt.timedelta(seconds=run.seconds) if run.started else made

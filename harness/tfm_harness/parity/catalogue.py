@@ -61,7 +61,7 @@ WITHIN_TOLERANCE = ALL.declare(
 TOLERANCE_USED = ALL.declare(
     Check(
         id="parity.tolerance-used",
-        title="bit-exact without leaning on a named tolerance",
+        title="the outputs are bit-exact and need no named tolerance",
         requirement="tfm-harness: a tolerance never widens silently",
         dev=Severity.INFO,
         validation=Severity.INFO,
@@ -154,7 +154,7 @@ PRINTED_EXACT = ALL.declare(
 PRINTED_RESOLUTION = ALL.declare(
     Check(
         id="parity.printed-resolution",
-        title="results come as numbers, not as text with a few decimals: how far the verdict sees",
+        title="results come as numbers, not as text with a few decimals, which limit the precision of the verdict",
         requirement="tfm-harness: a verdict says how far it sees",
         dev=Severity.INFO,
         validation=Severity.INFO,

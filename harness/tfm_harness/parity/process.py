@@ -194,7 +194,7 @@ class WorkerProcess:
         )
 
     def last_words(self) -> str:
-        """The end of what the interpreter wrote to its standard error."""
+        """The last text that the interpreter wrote to its standard error."""
         if self._stderr.closed:
             return ""
         size = self._stderr.seek(0, os.SEEK_END)

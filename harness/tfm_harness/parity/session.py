@@ -43,7 +43,7 @@ MAX_KEPT_BYTES = 64 << 20
 """The most bytes of inputs and outputs of a session that is kept as a whole."""
 
 MAX_SAVED = 16
-"""At most this many failing vectors are saved for replay."""
+"""The most failing vectors that are saved for replay."""
 
 
 class Batch(Protocol):

@@ -184,7 +184,7 @@ class AccuracyEntry:
 
     @property
     def words(self) -> str:
-        """What was found, in a sentence."""
+        """The result in a sentence."""
         asked = f", {self.least:g} asked for" if self.least is not None else ""
         verdict = ""
         if self.least is not None and self.reference < self.least:
@@ -208,7 +208,7 @@ class TimingEntry:
     """Whether a time depends on a value: `tfm_harness.latency.dudect.Dudect` of one operation.
 
     Attributes:
-        name: what was timed.
+        name: the timed operation.
         check: id of the check that judged it.
         fixed, random: measurements of the two classes; `means` of them, in ticks.
         values: (test, t), in order: all times, the cropped ones, the second order.
@@ -234,7 +234,7 @@ class TimingEntry:
 
     @property
     def words(self) -> str:
-        """What was found, in a sentence."""
+        """The result in a sentence."""
         verdict = "certain" if self.worst > self.limits[1] else "suspicious" if self.worst > self.limits[0] else "even"
         return f"{verdict}: |t| {self.worst:.2f}, {self.fixed} fixed and {self.random} random inputs"
 

@@ -60,7 +60,7 @@ class FileEntry:
     Attributes:
         role: ``target``, ``build``, ``image``, ``model``, ``key``, or ``file`` for anything else that the build names.
         name: its place in the build (``images.0.file``), with the file's own name.
-        path: relative to the folder in which the run was started, where it lies below it.
+        path: the file's path; relative to the folder in which the run was started, if the file is below it.
         sha256: digest of its bytes, hex.
         bytes: its size.
     """
@@ -79,9 +79,9 @@ class CombinationEntry:
     """One target with one build.
 
     Attributes:
-        files: what was flashed and what judged it: digests of the files when the run began.
+        files: digests, when the run began, of the flashed files and of those that judged them.
         boards: names of the boards that could serve.
-        firmware: what the firmware said it is; empty when it never said it.
+        firmware: the firmware's description of itself; empty when it never gave one.
         image: the first digits of each component's measurement, from the build's files.
         protocol: the build's; ``none`` when it speaks none.
     """

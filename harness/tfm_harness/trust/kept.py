@@ -168,7 +168,7 @@ def read_kept(path: Path, data: bytes | None = None) -> Iterator[KeptItem]:
 
 
 def is_whole(data: bytes) -> bool:
-    """Whether a file of raw evidence holds everything that was judged: it has not reached `MAX_ITEMS`."""
+    """Whether a file of raw evidence holds everything that was judged: there were not more than `MAX_ITEMS` items."""
     return b'\n{"full":' not in data
 
 

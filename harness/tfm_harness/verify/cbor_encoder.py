@@ -1,4 +1,4 @@
-"""A small deterministic CBOR encoder (RFC 8949 s.4.2.1), for what the harness itself encodes."""
+"""A small deterministic CBOR encoder (RFC 8949 s.4.2.1) for the harness' own messages."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def verify_certificate(
         raise ConfigError("the time to judge validity at has no time zone", kind="naive-time")
     judge = Judge(report, subject)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is odd about a certificate becomes a finding
+        warnings.simplefilter("ignore")  # an odd certificate gives a finding, not an exception
         ca = _load(issuer)
         if isinstance(ca, str):
             raise ConfigError(f"the CA certificate cannot be read: {ca}", kind="ca-certificate")

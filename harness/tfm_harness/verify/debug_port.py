@@ -111,7 +111,7 @@ def check_debug_port(port: DebugPort, lifecycle: int, report: Report, *, subject
     """Judge what a probe saw against the lifecycle that the device attests.
 
     Args:
-        port: what was seen.
+        port: the registers and reads of the probe.
         lifecycle: of the verified token, 16 bits.
         report: gets the findings.
         subject: named in findings.
@@ -154,7 +154,7 @@ def places_to_read(
 
     Args:
         regions: begin and size of each region.
-        loaded: address and content of what the build loads into secure memory.
+        loaded: address and content of each part that the build loads into secure memory.
 
     Returns:
         Addresses of words, in order: a few of each region, and words of the build that are not zero; and the latter.

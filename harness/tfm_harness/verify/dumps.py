@@ -1,4 +1,4 @@
-"""Hex dumps of tools, debuggers and firmware logs. Every line must belong to the dump, and the offsets must be in step.
+"""Hex dumps of tools, debuggers and firmware logs. Every line must be part of it, and offsets must follow each other.
 
 The known dumps are those of xxd, ``hexdump -C``, ``od -t x1``, certutil, Wireshark, PowerShell's Format-Hex, the logs
 of Zephyr and ESP-IDF, Zephyr's shell, OpenSSL, Mbed TLS, U-Boot (``md.b``), J-Link (``mem8``), OpenOCD (``mdb``), gdb

@@ -1,7 +1,7 @@
 """Skipped instructions, as an attacker causes them by a glitch on clock or supply, and the choice of skips to try.
 
 A skip leaves out one or two instructions, as MCUboot's own fault campaign does (``ci/fih_test_docker``). Pure: the
-input is an image and counts, the output are places to skip.
+input is an image with counts, the output is a list of skips.
 """
 
 from __future__ import annotations

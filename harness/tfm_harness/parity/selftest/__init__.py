@@ -37,7 +37,7 @@ class Engine(Protocol):
 
 
 def load_vectors() -> dict[str, tuple[bytes, npt.NDArray[Any], list[npt.NDArray[Any]]]]:
-    """By model name: the .tflite bytes, inputs (n, *shape), expected outputs."""
+    """The known answers by model name: the .tflite bytes, inputs (n, *shape), expected outputs."""
     with np.load(VECTORS, allow_pickle=False) as stored:
         names = sorted(key.removesuffix("/model") for key in stored.files if key.endswith("/model"))
         return {

@@ -108,7 +108,7 @@ INSTANCE_ID_KEY = declare(
 INSTANCE_ID_EXAMPLE = declare(
     ATTESTATION,
     "attestation.instance-id-example",
-    "the same for the published example keys, whose own example tokens carry another instance id",
+    "the instance id is a hash of the key for published example keys, too (example tokens carry another instance id)",
     "RFC 9783 s.4.2.1, app. A",
     severity=LAX,
     iat="-",

@@ -64,7 +64,7 @@ SIGNED_AREA = declare(
 ENCRYPTED = declare(
     IMAGE,
     "image.encrypted",
-    "the payload can be read: the hash of an encrypted image covers what the file does not show, and cannot be judged",
+    "the payload is not encrypted: the hash of an encrypted image covers the plain payload, which is not in the file",
     "MCUboot design, encrypted images",
 )
 BOOT_RECORD = declare(
@@ -97,7 +97,7 @@ VERSION_SET = declare(
 COMPRESSED = declare(
     IMAGE,
     "image.compressed",
-    "the payload is what runs: of a compressed image, what it is decompressed to is measured, and is not judged here",
+    "the payload is not compressed: the decompressed code runs and is measured, and is not judged here",
     "MCUboot design, compressed images",
     severity=NOTE,
 )

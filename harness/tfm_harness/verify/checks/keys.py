@@ -41,7 +41,7 @@ KEY_ROLES_DIFFER = declare(
 RFC6979 = declare(
     KEY,
     "key.ecdsa-rfc6979",
-    "a signature of a key that the host knows is the one that deterministic ECDSA gives: its secret number is whole",
+    "a signature with a private key that the host knows is the one that deterministic ECDSA gives",
     "RFC 6979 s.3.2; FIPS 186-5 s.6.3; docs/protocol.md, Identity",
 )
 KEY_DUMMY = declare(
@@ -79,7 +79,7 @@ CSR_KEY = declare(
 CSR_KEY_EXPECTED = declare(
     CSR,
     "csr.key-expected",
-    "the key is the one the device uses for what the certificate will be for",
+    "the key is the one that the device uses for the certificate's purpose",
     "RFC 2986 s.3",
     waivable=False,
 )
@@ -106,7 +106,7 @@ CSR_EXTENSIONS = declare(
 CSR_ATTRIBUTES = declare(
     CSR,
     "csr.attributes",
-    "the request carries no attribute but extensions to ask for",
+    "the request has no attribute other than the extension request",
     "RFC 2986 s.4.1",
     severity=(INFO, WARN, FAIL),
 )
@@ -157,7 +157,10 @@ CERT_USAGE = declare(
     severity=(WARN, WARN, FAIL),
 )
 CERT_CA = declare(
-    CERTIFICATE, "certificate.ca", "the CA is one: basicConstraints CA and keyCertSign", "RFC 5280 s.4.2.1.9, s.4.2.1.3"
+    CERTIFICATE,
+    "certificate.ca",
+    "the issuer is a CA: basicConstraints CA, keyCertSign",
+    "RFC 5280 s.4.2.1.9, s.4.2.1.3",
 )
 CERT_REVOKED = declare(
     CERTIFICATE,

@@ -67,12 +67,12 @@ MODEL_ID = declare(
     waivable=False,
 )
 INPUT_SOURCE = declare(
-    RESULT, "result.input-source", "the input came from where it should", "result profile", waivable=False
+    RESULT, "result.input-source", "the input source is the expected one", "result profile", waivable=False
 )
 INPUT_DIGEST = declare(
     RESULT,
     "result.input-digest",
-    "the input digest is that of what was played",
+    "the input digest is that of the input that was played or sent",
     "result profile; FIPS 180-4",
     waivable=False,
 )
