@@ -2,8 +2,8 @@
 
 A golden build proves a board. If it passes, the board is Good. If it fails, the board is Bad, and only a person can
 change that. Looping boards are checked repeatedly and stay Looping. Nothing runs on a board in Maintenance or
-Retired. (LAVA: technical references, "state machine" and "health-check".) Stricter than LAVA in one point: where the
-bench failed in a session, the board is Unknown until the golden build has passed on it again.
+Retired. (LAVA: technical references, "state machine" and "health-check".) The harness is stricter than LAVA in one
+point: after a session in which the bench failed, the board is Unknown until the golden build has passed on it again.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class NotRun:
 
 
 class NightState:
-    """The sessions that have run, run and wait.
+    """The state of a night: its ended, running and waiting sessions.
 
     Args:
         plan: the plan of the night.

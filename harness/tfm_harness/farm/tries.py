@@ -18,7 +18,7 @@ Want = Literal["", "again", "confirm"]
 ENDED: Final = "night-ended"
 """The kind of a try that the night's own end cut off."""
 _RAN_OUT: Final = "the run ended"
-"""The begin of the message of a test that the run's end cut off; other tests that were "not run" were left out."""
+"""The beginning of the message of a test that the run's end cut off; other tests that were "not run" were left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ def save_failure(folder: Path, failure: Failure, *, prefix: str = "parity") -> P
     Args:
         folder: the folder of the file.
         failure: vectors with outputs; also those of a whole session, for a later comparison.
-        prefix: the begin of the file's name.
+        prefix: the beginning of the file's name.
 
     Raises:
         InfrastructureError: kind ``replay-write``: the disk is full or the folder cannot be written.

@@ -19,7 +19,7 @@ from tfm_harness.parity import catalogue
 __all__ = ["Diversity", "check_vacuity", "measure", "most_distinct"]
 
 MIN_DISTINCT = 16
-"""Fewer distinct outputs (if so many vectors ran) are a finding."""
+"""Fewer distinct outputs than this number (if so many vectors ran) are a finding."""
 
 _WHERE = "`parity.vectors` and `parity.inputs` of the build: more vectors, or inputs of your own"
 

@@ -155,7 +155,7 @@ def _walk_map(
     message: bytes, pairs: dict[object, object], at: int, free: list[tuple[int, int]]
 ) -> tuple[int, _Make] | None:
     at += len(head(5, len(pairs)))
-    fixed: dict[object, object] = {}  # a copy, in the message's order: whoever has `pairs` may change it
+    fixed: dict[object, object] = {}  # a copy, in the message's order: the owner of `pairs` may change it
     strings: list[tuple[object, int, int]] = []
     makers: list[tuple[object, _Make]] = []
     for key, value in pairs.items():

@@ -258,7 +258,7 @@ def _from_text(data: bytes) -> bytes:
     """The bytes that a text stands for (`tfm_harness.verify.forms`); binary and JSON are returned unchanged.
 
     Raises:
-        KeyFormatError: text that stands for no bytes.
+        KeyFormatError: the text stands for no bytes.
     """
     try:
         return decode(data, what="key", json_is=True).data

@@ -296,7 +296,7 @@ def missed_canaries(data: bytes, *, seed: int, text: bool = True) -> list[str]:
 
 
 def _canary(rng: random.Random) -> bytes:
-    """A key all of whose words can be told from chance; about one of 600 random keys is drawn again."""
+    """A random key in which every word can be told from chance; about one of 600 keys is drawn again."""
     while True:
         key = rng.randbytes(32)
         if all(telling(key[at : at + WORD]) for at in range(0, len(key), WORD)):

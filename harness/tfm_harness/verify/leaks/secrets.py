@@ -116,7 +116,7 @@ def windows(secret: Secret) -> Iterator[tuple[str, bytes, int]]:
 
 
 def telling(word: bytes) -> bool:
-    """Whether a single word of a secret can be told from repeated and alternating bytes, of which memory is full."""
+    """Whether a single word of a secret can be told from repeated and alternating bytes, which are common in memory."""
     return len(set(word)) > 2
 
 
