@@ -164,7 +164,7 @@ def test_a_ca_that_drips_its_answer_behind_tls(ca: SmallCa, monkeypatch: pytest.
     monkeypatch.setattr(server._Handler, "_answer", drip)
     with server.BootstrapServer(ca) as running:
         tool = ca.identity("tool", organizational_unit=BOOTSTRAP_OU)
-        with pytest.raises(InfrastructureError, match="does not come to the end") as caught:
+        with pytest.raises(InfrastructureError, match="does not end its answer") as caught:
             BootstrapClient("127.0.0.1", running.port, ca.pem, tool, timeout=2.0).hub()
         over.set()
     assert caught.value.kind == "ca-connection"
