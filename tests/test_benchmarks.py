@@ -8,13 +8,17 @@ import socket
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tfm_harness.testing import smp_frame
 
 from benchmarks import compare
 from benchmarks.helper import Helper
+from benchmarks.parity import throughput
 from benchmarks.results import FOLDER, Results, rounds_within
 from benchmarks.run_all import MODULES, ROOT, run
+from benchmarks.smp import bench_round_trip
+from tests.reference_firmware import needs_firmware
 
 
 @pytest.fixture
@@ -103,6 +107,21 @@ def test_what_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
 def test_every_benchmark_is_there_and_told_of(name: str) -> None:
     assert importlib.util.find_spec(MODULES[name][0]) is not None
     assert f"| `{name}` |" in (ROOT / "docs" / "benchmarks.md").read_text()
+
+
+@needs_firmware
+def test_bare_loops_and_the_harness_take_turns_on_a_uart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TURNS": 2, "TRIPS": 3}.items():
+        monkeypatch.setattr(bench_round_trip, name, value)
+    through, alone = bench_round_trip.one_boot(tmp_path)
+    assert through > 0
+    assert alone > 0
+    inputs = np.zeros((3, 1, 1), np.int8)
+    requests = throughput.frames(inputs, 1)
+    with throughput.board("sine") as (client, bare):
+        assert client.echo("both") == "both"
+        client.console.close()
+        assert throughput.bare_side(requests, len(inputs), bare) > 0
 
 
 def test_a_simulated_board_answers_until_it_is_told_to_die() -> None:

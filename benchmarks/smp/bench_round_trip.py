@@ -7,7 +7,6 @@ turns, so that whatever else the host does hits both alike.
 
 from __future__ import annotations
 
-import os
 import socket
 import statistics
 import sys
@@ -27,6 +26,7 @@ from tfm_harness.protocol.smp.header import Header, Op
 from tfm_harness.verify import cbor
 
 from benchmarks.results import Results, rounds_within
+from benchmarks.uart import BareUart
 
 LIMIT = 1.3
 ANSWER = 20.0  # seconds for one answer
@@ -35,20 +35,16 @@ TURNS = 6
 TRIPS = 50  # a turn
 
 
-def bare(transport: socket.socket) -> float:
+def bare(uart: BareUart) -> float:
     """Seconds a round trip without anything around it."""
     payload = cbor.encode({"d": "ready?"})
     frame = encode_frame(Header.pack(Op.WRITE, 0, 0, 255, len(payload)) + payload)
-    transport.settimeout(ANSWER)
     began = time.perf_counter()
     for _ in range(TRIPS):
-        transport.sendall(frame)
+        uart.send(frame)
         data = b""
         while not data.endswith(b"\n"):
-            more = transport.recv(4096)
-            if not more:
-                raise TimeoutError("the emulator has ended")
-            data += more
+            data += uart.receive(4096)
     return (time.perf_counter() - began) / TRIPS
 
 
@@ -70,13 +66,13 @@ def one_boot(folder: Path) -> tuple[float, float]:
         driver = SmpDriver(console)
         driver.wait_ready(timeout=30)
         through = alone = 0.0
-        with socket.socket(fileno=os.dup(console.fileno())) as uart:
+        with BareUart(console, ANSWER) as uart:
             for _ in range(TURNS):
                 through += client(driver)
                 idle, other = socket.socketpair()
                 console.replace(SocketTransport(idle), "the bare loop's turn")
                 alone += bare(uart)
-                console.replace(SocketTransport(socket.socket(fileno=os.dup(uart.fileno()))), "the client's turn")
+                console.replace(uart.transport(), "the client's turn")
                 other.close()
     return through / TURNS, alone / TURNS
 

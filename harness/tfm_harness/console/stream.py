@@ -155,6 +155,12 @@ class StreamConsole(Console):
         """The transport's descriptor, for measurements that go past the console."""
         return self._pump.transport.fileno()
 
+    def write_fileno(self) -> int:
+        """The descriptor that the transport is written through; the same one, unless there are two."""
+        transport = self._pump.transport
+        fd: int = getattr(transport, "write_fileno", transport.fileno)()
+        return fd
+
     def replace(self, transport: Transport, why: str) -> None:
         """Go on with another transport (a new emulator process, a port that came back) in the same transcript.
 
