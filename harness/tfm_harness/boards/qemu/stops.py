@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import os
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -20,7 +19,7 @@ __all__ = ["MOST_STOPS", "Stops"]
 MOST_STOPS: Final = 10_000
 """Most stops in one block. Without a limit, firmware that polls one of the places would be stopped for ever."""
 
-_LONGEST_WAIT: Final = 10.0  # seconds; the thread is woken when the block ends
+_LINGERS: Final = 0.05  # seconds; a stop that comes so soon behind the end of the block is still seen
 
 
 class Stops(abc.ABC):
@@ -37,7 +36,6 @@ class Stops(abc.ABC):
         self._remote: GdbRemote | None = None
         self._thread = threading.Thread(target=self._follow, name=f"{what}-{machine.name}", daemon=True)
         self._ending = threading.Event()
-        self._alarm = -1  # an eventfd that ends the thread's wait
         self._error: Exception | None = None
         self.stops = 0
 
@@ -65,7 +63,6 @@ class Stops(abc.ABC):
 
     def _enter(self) -> Self:
         try:
-            self._alarm = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             self._remote = self._port.open()
             with reported():
                 self._set(self._remote)
@@ -80,7 +77,6 @@ class Stops(abc.ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ending.set()
-        os.eventfd_write(self._alarm, 1)
         with self._machine.worked:
             self._thread.join()
             self._close()
@@ -93,7 +89,7 @@ class Stops(abc.ABC):
         remote = self.remote
         try:
             while not self._ending.is_set():
-                if not remote.await_stop(_LONGEST_WAIT, self._alarm):
+                if not remote.await_stop(_LINGERS):
                     continue
                 self._stopped(remote)
                 remote.go()
@@ -106,7 +102,4 @@ class Stops(abc.ABC):
             if remote is not None:
                 self._forget(remote)
         finally:
-            if self._alarm >= 0:
-                os.close(self._alarm)
-                self._alarm = -1
             self._port.close()
