@@ -215,23 +215,19 @@ def test_power_cut_in_the_middle_of_a_counter(
 @pytest.mark.thorough
 @pytest.mark.needs("cold-reset", "nv-access", "write-stops", "reset")
 def test_a_second_power_cut_in_the_boot_after_a_first_one(
-    bench: Bench, device: Device, kept: VirtualBoard, counter: Counter, updates: ModelUpdates, checks: Checks
+    bench: Bench, kept: VirtualBoard, counter: Counter, updates: ModelUpdates, checks: Checks
 ) -> None:
     """The first one left one copy damaged. What a boot writes goes there, and not over the only whole copy."""
     counter.give("before")
     whole = kept.nv.read()
     places = known_copies(updates, CUT_BOOTS, whole)
 
-    def restart() -> None:
-        device.test_commands.request_reset()  # a reset from outside would stop the CPU as well
-        bench.reset_monitor.await_reset(30.0)
-
     for damaged, good in itertools.permutations(places[:2]):
         words = f"copy at {damaged:#x} damaged"
         held = next(at for at in range(damaged, damaged + PAGE) if whole[at])
         kept.nv.write(0, whole[:held] + bytes([whole[held] ^ 1]) + whole[held + 1 :])
-        with bench.reset_monitor.expected_reset():
-            states = kept.torn(restart, [kept.nv.address + good])
+        # A reset from outside would stop the CPU as well.
+        states = kept.torn(bench.reset_by_request, [kept.nv.address + good])
         checks(CUT_BOOTS, bool(states), expected="writes to the other copy", seen="none", subject=words)
         for number, state in enumerate(states[:2]):
             subject = f"{words}, then cut again in write {number} of the other one"
