@@ -30,7 +30,7 @@ def run(folder: Path) -> str:
     """Run the suites; what the session prints, with colours. `folder` becomes the run's folder."""
     command = [sys.executable, "-m", "tfm_harness.cli.main", "run", "--target", "qemu-an547", "--build", "reference"]
     command += ["--fresh-identity", "--run-dir", str(folder), *SUITES]
-    command += ["--", "--color=yes", "-q", "-pno:hypothesispytest", "-pno:anyio"]
+    command += ["--", "--color=yes", "-q"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     if done.returncode:
         raise SystemExit(f"the suites fail:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")

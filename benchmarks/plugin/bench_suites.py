@@ -17,12 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.boards.pool import ONLY_OURS
 from benchmarks.results import Results, rounds_within
 
 ROOT = Path(__file__).resolve().parents[2]
 RATIO, ROUNDS = 1.25, 2
 LONGEST = 900.0  # seconds for one session
-ONLY_OURS = ("-pno:hypothesispytest", "-pno:anyio")  # of the development environment: users do not have them
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -193,29 +193,21 @@ class GdbRemote:
         if packet is not None and packet[:1] in {b"T", b"S"}:
             self.halted = True
 
-    def await_stop(self, timeout: float, interrupt: int | None = None) -> bool:
-        """Whether the running core stops by itself within `timeout` seconds. Raises `GdbRemoteError`.
-
-        Args:
-            timeout: seconds.
-            interrupt: a descriptor; the wait also ends when it can be read.
-        """
+    def await_stop(self, timeout: float) -> bool:
+        """Whether the running core stops by itself within `timeout` seconds. Raises `GdbRemoteError`."""
         end = time.monotonic() + timeout
         port = self._socket.fileno()
         if port < 0:
             raise GdbRemoteError("the gdbstub's port is closed")
         waiter = select.poll()
         waiter.register(port, select.POLLIN)
-        if interrupt is not None:
-            waiter.register(interrupt, select.POLLIN)
         while not self.halted:
             packet = self._packet()
             if packet is not None:
                 self.halted = packet[:1] in {b"T", b"S"}
                 self._stop_reply = packet
                 continue
-            ready = waiter.poll(max(0.0, end - time.monotonic()) * 1000)
-            if not any(fd == port for fd, _ in ready):
+            if not waiter.poll(max(0.0, end - time.monotonic()) * 1000):
                 return False
             try:
                 data = self._socket.recv(65536)

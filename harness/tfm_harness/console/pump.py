@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tfm_harness.console.transcript import Transcript
-from tfm_harness.console.transport import Transport
+from tfm_harness.console.transport import Transport, write_fileno
 from tfm_harness.console.window import Window
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
 
@@ -316,7 +316,7 @@ class Pump:
                 where=str(self._transcript.path),
                 hint="the firmware no longer reads its UART",
             )
-        fd, write_fd = self.transport.fileno(), getattr(self.transport, "write_fileno", self.transport.fileno)()
+        fd, write_fd = self.transport.fileno(), write_fileno(self.transport)
         poll = select.poll()
         poll.register(fd, select.POLLIN | (select.POLLOUT if write_fd == fd else 0))
         if write_fd != fd:

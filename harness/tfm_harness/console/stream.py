@@ -12,7 +12,7 @@ from tfm_harness.console.base import Console, Mark, Match
 from tfm_harness.console.pump import CHUNK, Pump
 from tfm_harness.console.text import last_lines
 from tfm_harness.console.transcript import Transcript
-from tfm_harness.console.transport import Transport
+from tfm_harness.console.transport import Transport, write_fileno
 from tfm_harness.console.window import OVERLAP, Search, Window
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
 
@@ -157,9 +157,7 @@ class StreamConsole(Console):
 
     def write_fileno(self) -> int:
         """The descriptor that the transport is written through; the same one, unless there are two."""
-        transport = self._pump.transport
-        fd: int = getattr(transport, "write_fileno", transport.fileno)()
-        return fd
+        return write_fileno(self._pump.transport)
 
     def replace(self, transport: Transport, why: str) -> None:
         """Go on with another transport (a new emulator process, a port that came back) in the same transcript.

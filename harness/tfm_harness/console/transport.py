@@ -11,7 +11,7 @@ import sys
 import termios
 from typing import Protocol
 
-__all__ = ["FdTransport", "SocketTransport", "Transport"]
+__all__ = ["FdTransport", "SocketTransport", "Transport", "write_fileno"]
 
 
 class Transport(Protocol):
@@ -33,6 +33,12 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Close. Safe to call twice."""
+
+
+def write_fileno(transport: Transport) -> int:
+    """The descriptor through which a transport is written: the one that is read, unless it has another one."""
+    fd: int = getattr(transport, "write_fileno", transport.fileno)()
+    return fd
 
 
 def _number(fd: int, request: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -58,32 +58,32 @@ class QemuDebugger:
     @property
     def pc(self) -> int:
         """See `Debugger`."""
-        with self._machine.worked, reported():
+        with self._driving():
             return self._open.read_register(PC)
 
     @property
     def xpsr(self) -> int:
         """See `Debugger`."""
-        with self._machine.worked, reported():
+        with self._driving():
             return self._open.read_register(XPSR)
 
     def break_at(self, address: int) -> None:
         """See `Debugger`."""
         if address not in self._breaks:
-            with self._machine.worked, reported():
+            with self._driving():
                 self._open.break_at(address)
             self._breaks.add(address)
 
     def clear(self, address: int) -> None:
         """See `Debugger`."""
         if address in self._breaks:
-            with self._machine.worked, reported():
+            with self._driving():
                 self._open.break_no_more(address)
             self._breaks.discard(address)
 
     def go(self) -> None:
         """See `Debugger`. From a breakpoint it first makes one step: QEMU would stop there again."""
-        with self._machine.worked, reported():
+        with self._driving():
             at = self._open.read_register(PC)
             if at in self._breaks:
                 self._open.step_over(at, still=True)
@@ -91,17 +91,17 @@ class QemuDebugger:
 
     def wait(self, timeout: float) -> bool:
         """See `Debugger`."""
-        with self._machine.worked, reported():
+        with self._driving():
             return self._open.await_stop(timeout)
 
     def halt(self) -> None:
         """See `Debugger`."""
-        with self._machine.worked, reported():
+        with self._driving():
             self._open.halt()
 
     def step(self) -> None:
         """See `Debugger`."""
-        with self._machine.worked, reported():
+        with self._driving():
             self._open.step()
 
     def jump(self, address: int, xpsr: int) -> None:
@@ -110,7 +110,7 @@ class QemuDebugger:
         Raises:
             InfrastructureError: kind ``gdbstub``: afterwards the CPU does not stand at that address with those bits.
         """
-        with self._machine.worked, reported():
+        with self._driving():
             self._open.write_register(PC, address)
             if self._open.read_register(XPSR) != xpsr:
                 self._open.write_register(XPSR, xpsr)
@@ -125,7 +125,7 @@ class QemuDebugger:
 
     def read(self, address: int, size: int) -> bytes:
         """See `Debugger`."""
-        with self._machine.worked, reported():
+        with self._driving():
             try:
                 return self._open.read_memory(address, size)
             except UnreadableError:
@@ -133,7 +133,7 @@ class QemuDebugger:
 
     def write(self, address: int, data: bytes) -> None:
         """See `Debugger`."""
-        with self._machine.worked, reported():
+        with self._driving():
             self._open.write_memory(address, data)
 
     def restart(self) -> None:
@@ -141,8 +141,8 @@ class QemuDebugger:
         self.halt()
         with self._machine.worked:
             self._reset()
-        with self._machine.worked, reported():
-            self._open.synchronise()
+            with reported():
+                self._open.synchronise()
 
     def work_done(self) -> float:
         """See `Debugger`."""
@@ -151,6 +151,12 @@ class QemuDebugger:
             return 0.0
         fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime and stime
+
+    @contextlib.contextmanager
+    def _driving(self) -> Iterator[None]:
+        """For a block that talks to the port: its time is the emulator's, and its errors are reported."""
+        with self._machine.worked, reported():
+            yield
 
     @property
     def _open(self) -> GdbRemote:
@@ -164,6 +170,6 @@ class QemuDebugger:
         with self._machine.worked:
             if remote is not None:
                 remote.leave(breaks=self._breaks)
-        self._breaks.clear()
-        with self._machine.worked, contextlib.suppress(HarnessError):  # QEMU has gone; the next request reports it
-            self._port.close()
+            self._breaks.clear()
+            with contextlib.suppress(HarnessError):  # QEMU has gone; the next request reports it
+                self._port.close()

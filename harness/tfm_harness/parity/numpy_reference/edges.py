@@ -78,7 +78,7 @@ def _clip(scaled: Ints, zero: int, limits: tuple[int, int]) -> Ints:
 
 def _ties(multipliers: Multipliers, x: Ints) -> tuple[Ints, Ints]:
     """Flags where the last shift must round an exact half, and the numbers before that shift."""
-    high = doubling_high_mul(np.asarray(x, np.int64) << np.maximum(multipliers.shifts, 0), multipliers.significands)
-    right = np.maximum(-multipliers.shifts, 0)
+    high = doubling_high_mul(np.asarray(x, np.int64) << multipliers.left, multipliers.significands)
+    right = multipliers.right
     half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), -1)  # no shift: mask 0, never equal to -1
     return (high & ((np.int64(1) << right) - 1)) == half, high

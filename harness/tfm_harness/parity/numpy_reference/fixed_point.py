@@ -81,22 +81,23 @@ class Multipliers:
     Attributes:
         each: the multipliers.
         significands, shifts: the same as arrays (1,) or (channels,).
+        left, right: how far each shifts to the left, and to the right.
     """
 
     def __init__(self, each: Sequence[Multiplier]) -> None:
         self.each = tuple(each)
         self.significands = np.array([m.significand for m in each], np.int64)
         self.shifts = np.array([m.shift for m in each], np.int64)
-        self._right = np.maximum(-self.shifts, 0)
-        self._left = np.maximum(self.shifts, 0)
+        self.right = np.maximum(-self.shifts, 0)
+        self.left = np.maximum(self.shifts, 0)
 
     def apply(self, x: Ints) -> Ints:
         """`x` (..., channels) times the numbers.
 
         The steps are a left shift that wraps like 32-bit integers, the multiplication, and a rounding right shift.
         """
-        shifted = _wrap(np.asarray(x, np.int64) << self._left)
-        return rounding_shift(doubling_high_mul(shifted, self.significands), self._right)
+        shifted = _wrap(np.asarray(x, np.int64) << self.left)
+        return rounding_shift(doubling_high_mul(shifted, self.significands), self.right)
 
 
 def _wrap(x: Ints) -> Ints:

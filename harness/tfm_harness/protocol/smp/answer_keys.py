@@ -61,16 +61,11 @@ def undocumented_keys(group: int, command: int, payload: bytes) -> frozenset[str
 
     A refusal may have only its own keys. Invalid CBOR gives no keys here; the code that decodes it reports it.
     """
-    small = len(payload) <= _SMALL
-    return _judged(group, command, payload) if small else _undocumented(group, command, payload)
+    judge = _undocumented if len(payload) <= _SMALL else _undocumented.__wrapped__
+    return judge(group, command, payload)
 
 
-@lru_cache(maxsize=1024)
-def _judged(group: int, command: int, payload: bytes) -> frozenset[str]:
-    """The same for a small answer, cached because refusals and acknowledgements come many times."""
-    return _undocumented(group, command, payload)
-
-
+@lru_cache(maxsize=1024)  # refusals and acknowledgements come many times
 def _undocumented(group: int, command: int, payload: bytes) -> frozenset[str]:
     try:
         body = cbor.decode(payload).value

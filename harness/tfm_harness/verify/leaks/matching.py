@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
@@ -30,8 +31,6 @@ _CHUNK = 1 << 17
 """The number of bytes that are searched at once; they fit into a CPU's cache."""
 _KNOWN: Final = {0x00: "", 0x80: "sign bits flipped", 0xFF: "inverted"}
 """Constants that bytes are often combined with: int8 shown as uint8 with another zero point is 0x80."""
-_XORED: Final = tuple(bytes(byte ^ constant for byte in range(256)) for constant in range(256))
-"""For each constant, the table with which `bytes.translate` combines every byte with it."""
 _DISGUISED = 12
 """The fewest bytes of a match with another constant: with 256 constants, chance matches are more frequent."""
 _FACTOR, _SECOND_FACTOR = np.uint32(0x9E37_79B1), np.uint32(0x85EB_CA77)
@@ -114,16 +113,17 @@ class Index:
         ends = np.cumsum([len(stream) for stream in streams])
         found: set[tuple[int, int]] = set()  # stream, and kind of secret and form
         for some, of_windows in self._candidates(joined):
-            whole = some + self._sizes[of_windows] <= ends[np.searchsorted(ends, some, "right")]
-            begins, numbers = some[whole], of_windows[whole]
-            of, kinds = np.searchsorted(ends, begins, "right"), self._kinds[numbers]
+            of = np.searchsorted(ends, some, "right")
+            whole = some + self._sizes[of_windows] <= ends[of]
+            begins, numbers, of = some[whole], of_windows[whole], of[whole]
+            kinds = self._kinds[numbers]
             order = np.lexsort((begins, kinds, of))
             here: list[tuple[int, int, int, Window]] = []
             rows = np.stack((of, kinds, begins, numbers))[:, order].T.tolist()
             for (stream, kind), places in groupby(rows, key=itemgetter(0, 1)):
                 if (stream, kind) in found:
                     continue
-                first = ends[stream] - len(streams[stream])
+                first = int(ends[stream]) - len(streams[stream])
                 for _, _, at, number in places:
                     window = self._windows[number]
                     constant = _combined(streams[stream], at - first, window)
@@ -168,10 +168,16 @@ def _combined(stream: Bytes, at: int, window: Window) -> int | None:
     wanted = window.data[window.at : window.at + window.size]
     seen = stream[at : at + window.size].tobytes()
     constant = seen[0] ^ wanted[0]
-    if (seen if constant == 0 else seen.translate(_XORED[constant])) != wanted:
+    if (seen if constant == 0 else seen.translate(_xored(constant))) != wanted:
         return None
     known = constant in _KNOWN or (window.disguised and _extent(stream, at, window, constant) >= _DISGUISED)
     return constant if known else None
+
+
+@cache
+def _xored(constant: int) -> bytes:
+    """The table with which `bytes.translate` combines every byte with a constant."""
+    return bytes(byte ^ constant for byte in range(256))
 
 
 def likely(size: int) -> float:
