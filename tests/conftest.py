@@ -20,6 +20,7 @@ from tfm_harness.config.loading import load_build, load_target
 from tfm_harness.config.qemu import QemuTarget
 
 from tests import warm
+from tests.browser import CHROMIUM, Browser
 
 # How long one example takes says nothing on a busy host.
 settings.register_profile("tests", deadline=None)
@@ -110,6 +111,16 @@ def pytest_collection() -> Iterator[None]:
         return (yield)
     finally:
         gc.enable()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser for pages that have nothing to do with each other."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium in PATH (Debian package: chromium)")
+    made = Browser(tmp_path_factory.mktemp("browser"))
+    yield made
+    made.close()
 
 
 _PROBE = Path(__file__).parent / "boards" / "firmware"

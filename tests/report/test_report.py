@@ -6,8 +6,6 @@ import json
 import math
 import os
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,8 +18,7 @@ from tfm_harness.report.harmless import harmless
 from tfm_harness.report.record import ParityDifference, TimingEntry
 from tfm_harness.report.render import duration, tail
 
-CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium in PATH (Debian package: chromium)")
+from tests.browser import Browser
 
 
 class Balance(HTMLParser):
@@ -260,103 +257,55 @@ def test_charts_keep_their_promises() -> None:
 # --- in a browser ----------------------------------------------------------------------------------
 
 
-def browse(page: Path, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    assert CHROMIUM is not None
-    return subprocess.run(
-        [
-            CHROMIUM,
-            "--headless=new",
-            "--no-sandbox",  # the page is ours, and CI runs as root
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-background-networking",
-            "--host-resolver-rules=MAP * ~NOTFOUND",
-            "--hide-scrollbars",
-            f"--user-data-dir={profile}",
-            "--enable-logging=stderr",
-            *options,
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def console_messages(stderr: str) -> list[str]:
-    return [line for line in stderr.splitlines() if ":CONSOLE" in line]
-
-
-@needs_chromium
-def test_browser_shows_the_page_without_complaint(sample_run: RunRecord, tmp_path: Path) -> None:
+def test_browser_shows_the_page_without_complaint(sample_run: RunRecord, tmp_path: Path, browser: Browser) -> None:
     page = tmp_path / "report.html"
     write_html(sample_run, page)
-    run = browse(page, tmp_path / "profile", "--dump-dom")
-    assert run.returncode == 0, run.stderr
-    assert console_messages(run.stderr) == []
-    assert "<title>Failed: 2026-11-23T02-00-00 nightly</title>" in run.stdout
-    assert run.stdout.count("<svg") == 7
-    assert "owned" not in run.stdout.split("</title>")[0]
+    with browser.show(page) as shown:
+        assert shown.complaints() == []
+        html = shown.html()
+    assert "<title>Failed: 2026-11-23T02-00-00 nightly</title>" in html
+    assert html.count("<svg") == 7
+    assert "owned" not in html.split("</title>")[0]
 
 
-@needs_chromium
-def test_the_browser_check_can_fail(sample_run: RunRecord, tmp_path: Path) -> None:
+def test_the_browser_check_can_fail(sample_run: RunRecord, tmp_path: Path, browser: Browser) -> None:
     page = tmp_path / "broken.html"
     page.write_text(render_html(sample_run).replace("</main>", "<img src='https://example.org/x.png'></main>"))
-    assert console_messages(browse(page, tmp_path / "profile", "--dump-dom").stderr)
+    with browser.show(page) as shown:
+        assert shown.complaints()
+    page.write_text(render_html(sample_run).replace("</main>", "<hr style='width:400px'></main>"))
+    with browser.show(page, width=390) as shown:
+        assert shown.width() > 390
 
 
-@needs_chromium
 @pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("desktop", ["--window-size=1200,3600"]),
-        ("dark", ["--window-size=1200,3600", "--blink-settings=preferredColorScheme=0"]),
-        ("phone", ["--window-size=500,5200"]),  # no window is narrower: the page is shown in a frame of 390 pixels
-    ],
+    ("name", "width", "height", "dark"),
+    [("desktop", 1200, 3600, False), ("dark", 1200, 3600, True), ("phone", 390, 5200, False)],
 )
-def test_screenshots_are_kept(sample_run: RunRecord, tmp_path: Path, name: str, options: list[str]) -> None:
+def test_screenshots_are_kept(
+    sample_run: RunRecord, tmp_path: Path, browser: Browser, name: str, width: int, height: int, dark: bool
+) -> None:
     """Kept in TFM_HARNESS_ARTIFACTS (`make unit`, and so CI, sets it), else in the test's own folder."""
     page = tmp_path / "report.html"
     write_html(sample_run, page)
-    if name == "phone":
-        page = tmp_path / "phone.html"
-        page.write_text(
-            "<body style='margin:0'><iframe src=report.html width=390 height=5200 style='border:0'></iframe>"
-        )
     folder = Path(os.environ.get("TFM_HARNESS_ARTIFACTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / f"report-{name}.png"
-    run = browse(page, tmp_path / "profile", *options, f"--screenshot={picture}")
-    assert run.returncode == 0, run.stderr
+    with browser.show(page, width=width, height=height, dark=dark) as shown:
+        picture.write_bytes(shown.picture())
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert picture.stat().st_size > 50_000, "an empty page compresses to less"
 
 
-@needs_chromium
-def test_nothing_is_wider_than_a_phone(sample_run: RunRecord, tmp_path: Path) -> None:
-    """A frame of 390 pixels around the page reports its scroll width in its title."""
+def test_nothing_is_wider_than_a_phone(sample_run: RunRecord, tmp_path: Path, browser: Browser) -> None:
     page = tmp_path / "report.html"
     write_html(sample_run, page)
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        "<iframe id=f width=390 height=800 src=report.html></iframe><script>"
-        "document.getElementById('f').onload = e => document.title ="
-        " e.target.contentDocument.documentElement.scrollWidth"
-        "</script>"
-    )
-    run = browse(
-        frame, tmp_path / "profile", "--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom"
-    )
-    found = re.search(r"<title>(\d+)</title>", run.stdout)
-    assert found, run.stdout[:500] + run.stderr[-500:]
-    assert int(found[1]) <= 390
+    with browser.show(page, width=390, height=800) as shown:
+        assert shown.width() <= 390
 
 
-@needs_chromium
-def test_page_prints(sample_run: RunRecord, tmp_path: Path) -> None:
-    page, pdf = tmp_path / "report.html", tmp_path / "report.pdf"
+def test_page_prints(sample_run: RunRecord, tmp_path: Path, browser: Browser) -> None:
+    page = tmp_path / "report.html"
     write_html(sample_run, page)
-    browse(page, tmp_path / "profile", f"--print-to-pdf={pdf}", "--no-pdf-header-footer")
-    assert pdf.read_bytes()[:5] == b"%PDF-"
+    with browser.show(page) as shown:
+        assert shown.printed()[:5] == b"%PDF-"

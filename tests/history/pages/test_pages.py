@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sqlite3
-import subprocess
 from dataclasses import replace
 from html import unescape
 from importlib import resources
@@ -18,11 +16,10 @@ from tfm_harness.history.database import Database
 from tfm_harness.history.pages import Site, links
 from tfm_harness.report.storage import save_run
 
+from tests.browser import Browser
 from tests.history.pages.farm import BOARDS, NIGHTS, record
 from tests.history.pages.rules import Page, broken_rules, colours, contrast
 
-CHROMIUM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium in PATH (Debian package: chromium)")
 SIGNED = "suites/results/test_results.py::test_signed"
 
 
@@ -308,58 +305,31 @@ def test_the_command_writes_pages_and_leaves_other_folders_alone(
 # -- in a browser
 
 
-def browse(page: Path, profile: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    assert CHROMIUM is not None
-    words = [
-        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-        "--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={profile}",
-        "--enable-logging=stderr", *options, page.as_uri(),
-    ]  # fmt: skip
-    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
-
-
-def complaints(stderr: str) -> list[str]:
-    return [line for line in stderr.splitlines() if ":CONSOLE" in line]
-
-
-@needs_chromium
-def test_a_browser_shows_tonight_without_complaint(written: Path, tmp_path: Path) -> None:
-    run = browse(written / "index.html", tmp_path / "profile", "--dump-dom")
-    assert run.returncode == 0, run.stderr
-    assert complaints(run.stderr) == []
-    assert "<title>Tonight - tfm-harness</title>" in run.stdout
-    assert '<button type="button">test</button>' in run.stdout, "the script runs under the page's own policy"
+def test_a_browser_shows_tonight_without_complaint(written: Path, browser: Browser) -> None:
+    with browser.show(written / "index.html") as shown:
+        assert shown.complaints() == []
+        html = shown.html()
+    assert "<title>Tonight - tfm-harness</title>" in html
+    assert '<button type="button">test</button>' in html, "the script runs under the page's own policy"
     wrong = written / "wrong.html"
     wrong.write_text((written / "index.html").read_text().replace("</main>", "<script>1</script></main>"))
-    assert complaints(browse(wrong, tmp_path / "profile", "--dump-dom").stderr), "a script of anybody else does not"
+    with browser.show(wrong) as shown:
+        assert shown.complaints(), "a script of anybody else does not"
     wrong.unlink()
 
 
-@needs_chromium
 @pytest.mark.parametrize("name", ["index", "grid", "trends"])
-def test_nothing_is_wider_than_a_phone(written: Path, tmp_path: Path, name: str) -> None:
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        f"<iframe id=f width=390 height=800 src={(written / name).as_uri()}.html></iframe><script>"
-        "document.getElementById('f').onload = e => document.title ="
-        " e.target.contentDocument.documentElement.scrollWidth</script>"
-    )
-    options = ("--allow-file-access-from-files", "--virtual-time-budget=3000", "--dump-dom")
-    found = re.search(r"<title>(\d+)</title>", browse(frame, tmp_path / "profile", *options).stdout)
-    assert found
-    assert int(found[1]) <= 390
+def test_nothing_is_wider_than_a_phone(written: Path, browser: Browser, name: str) -> None:
+    with browser.show(written / f"{name}.html", width=390, height=800) as shown:
+        assert shown.width() <= 390
 
 
-@needs_chromium
 @pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("tonight", ["--window-size=1200,1600"]),
-        ("tonight-dark", ["--window-size=1200,1600", "--blink-settings=preferredColorScheme=0"]),
-        ("grid", ["--window-size=1200,700"]),
-    ],
+    ("name", "height", "dark"), [("tonight", 1600, False), ("tonight-dark", 1600, True), ("grid", 700, False)]
 )
-def test_screenshots_are_kept(written: Path, tmp_path: Path, name: str, options: list[str]) -> None:
+def test_screenshots_are_kept(
+    written: Path, tmp_path: Path, browser: Browser, name: str, height: int, dark: bool
+) -> None:
     """Kept in TFM_HARNESS_ARTIFACTS where that is set, else in the test's own folder."""
     import os
 
@@ -367,8 +337,8 @@ def test_screenshots_are_kept(written: Path, tmp_path: Path, name: str, options:
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / f"pages-{name}.png"
     source = written / ("grid.html" if name == "grid" else "index.html")
-    run = browse(source, tmp_path / "profile", *options, f"--screenshot={picture}")
-    assert run.returncode == 0, run.stderr
+    with browser.show(source, height=height, dark=dark) as shown:
+        picture.write_bytes(shown.picture())
     assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert picture.stat().st_size > 40_000, "an empty page compresses to less"
 
