@@ -118,7 +118,7 @@ class Browser:
             whole, end, rest = self._unread.partition(b"\0")
             if end:
                 self._unread = rest
-                said = json.loads(whole)
+                said = dict(json.loads(whole))
                 self._heard.append(said)
                 if wanted(said):
                     return said

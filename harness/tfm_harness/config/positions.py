@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -95,8 +96,25 @@ def _refuse(file: str, mark: _Mark | None, message: str, **more: str) -> ConfigE
     return ConfigError(message, kind="yaml", where=where, **more)
 
 
-def _check_shape(text: str, file: str) -> None:
-    """Check the event stream without recursion, so that nothing deep or tagged is ever composed."""
+class _Composer(_Loader):
+    """Composes nodes of events that are parsed already: reading text takes most of the time."""
+
+    def __init__(self, events: Iterable[yaml.Event]) -> None:
+        super().__init__("")
+        self._events = deque(events)
+
+    def check_event(self, *choices: Any) -> bool:  # noqa: ANN401 - PyYAML's own signature
+        return bool(self._events) and (not choices or isinstance(self._events[0], choices))
+
+    def peek_event(self) -> yaml.Event | None:
+        return self._events[0] if self._events else None
+
+    def get_event(self) -> yaml.Event | None:
+        return self._events.popleft() if self._events else None
+
+
+def _well_shaped(text: str, file: str) -> Iterator[yaml.Event]:
+    """The event stream, checked without recursion, so that nothing deep or tagged is ever composed."""
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -108,6 +126,7 @@ def _check_shape(text: str, file: str) -> None:
         tag = getattr(event, "tag", None)
         if tag is not None and tag != "!":
             raise _refuse(file, event.start_mark, f"YAML tags are not used here: {tag}", hint="remove the tag")
+        yield event
 
 
 class _Builder:
@@ -204,8 +223,7 @@ def parse(text: str, file: str = "<text>") -> Document:
     if len(text.encode()) > MAX_BYTES:
         raise ConfigError(f"larger than {MAX_BYTES} bytes", kind="yaml", where=file)
     try:
-        _check_shape(text, file)
-        node = yaml.compose(text, Loader=_Loader)
+        node = _Composer(_well_shaped(text, file)).get_single_node()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = "; ".join(part for part in (error.context, error.problem) if part)
