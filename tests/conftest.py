@@ -103,6 +103,18 @@ def _new_stores_are_migrated_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _engines_are_lent() -> Iterator[None]:
+    """Where a test has imported reference engines."""
+    if "tfm_harness.parity.engines" not in sys.modules:
+        yield
+        return
+    from tests.lent_engines import lending
+
+    with lending():
+        yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
     """What is collected lives as long as the tests do: the garbage collector has nothing to look for in it."""

@@ -24,13 +24,18 @@ from tfm_harness.parity.engines import ReferenceEngine
 from tfm_harness.parity.process import WorkerProcess
 from tfm_harness.parity.selftest import load_vectors, prove
 
+from tests.lent_engines import own_workers
 from tests.parity.installed import OPTIMISED, TFLITE, needs_optimised, needs_tflite
+
+__all__ = ["own_workers"]
+
+pytestmark = pytest.mark.usefixtures("own_workers")
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[ReferenceEngine]:
+def engine(own_workers: None) -> Iterator[ReferenceEngine]:
     with get_engine() as found:
         yield found
 
