@@ -1,4 +1,4 @@
-"""All suites on QEMU: the whole session's wall time over what the device itself is busy or booting.
+"""All suites on QEMU: the whole session's wall time over the time for which it waits for the device.
 
 The quick selection (``--whole``: all tests, which take five minutes). Medians after a run that only collects (Python
 keeps what it compiled, as it does for users).
@@ -57,13 +57,13 @@ def main() -> int:
                 raise SystemExit(f"a suite fails:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
             record = json.loads((folder / "run.json").read_text())
             busy = float(record["boards"][0]["device_seconds"])
-            print(f"wall {wall:.1f} s, device busy or booting {busy:.1f} s, ratio {wall / busy:.2f}", flush=True)
+            print(f"wall {wall:.1f} s, waiting for the device {busy:.1f} s, ratio {wall / busy:.2f}", flush=True)
             return wall, wall / busy
 
         found = rounds_within(results, "all suites", args.rounds, once, (subprocess.TimeoutExpired,))
     results.add("all suites", statistics.median(wall for wall, _ in found), unit="s")
     ratio = statistics.median(ratio for _, ratio in found)
-    results.add("all suites, over the time of the device", ratio, to="the device busy or booting", at_most=RATIO)
+    results.add("all suites, over the time of the device", ratio, to="waiting for the device", at_most=RATIO)
     return results.finish()
 
 

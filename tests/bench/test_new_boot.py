@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tfm_harness.bench import firmware
 from tfm_harness.bench.combination import load_combination
 from tfm_harness.bench.context import make_context
 from tfm_harness.bench.live import LiveCombination, open_bench
+from tfm_harness.bench.reset_monitor import ResetMonitor
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.config import kinds
 from tfm_harness.errors import ProductError
@@ -125,3 +127,39 @@ def test_one_that_does_not_come_back_is_told_as_before(
     with pytest.raises(ProductError) as caught:
         bench.reset(ResetKind.COLD)
     assert caught.value.kind == "boot-hung"
+
+
+class TellsResets(FakeBoard):
+    """Its firmware resets itself when it is asked to, and the board tells so, as an emulator does."""
+
+    def make_firmware(self) -> ReferenceFirmware:
+        firmware = ReferenceFirmware()
+        firmware.commands[0, 5] = self._reset_itself  # OS group, reset
+        return firmware
+
+    def _reset_itself(self, _arguments: object) -> dict[str, object]:
+        self._note("guest-reset", "the firmware reset itself")
+        return {}
+
+
+def test_a_reset_that_the_board_tells_needs_no_other_sign(
+    opened: Callable[[], LiveCombination], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that puts older memory back gets the same counter again: nothing is waited for then."""
+    monkeypatch.setattr(firmware, "_LINGERING", 1e6)
+    monkeypatch.setattr(ResetMonitor, "_tells_resets", lambda _: True)
+    monkeypatch.setitem(kinds.BUILT_IN, "fake", "tests.bench.test_new_boot:TellsResets")
+    bench = opened()
+    before = bench.description
+    now = bench.reset_by_request()
+    assert (now.boot, now.boot_seed) == (before.boot, before.boot_seed)
+
+
+def test_time_of_the_device_is_counted_once(opened: Callable[[], LiveCombination]) -> None:
+    bench = opened()
+    first, began = bench.device_seconds, time.perf_counter()
+    with bench.booting():
+        assert not bench.device.test_commands.is_silent(0.2)
+        bench.let_run(0.05)
+    bench.device.describe()
+    assert 0.05 <= bench.device_seconds - first <= time.perf_counter() - began

@@ -108,6 +108,20 @@ def test_several_inputs_and_outputs(engine: ReferenceEngine) -> None:
     assert dense.shape == (3, 1, 4)
 
 
+def test_outputs_are_computed_while_a_block_runs(engine: ReferenceEngine) -> None:
+    model = small_models.dense("int8", width=3, units=1, layers=1, seed=4)
+    x = np.arange(300, dtype=np.int8).reshape(100, 1, 3)
+    with engine.computing(model, x, name="beside") as right:
+        pass
+    assert right.done()
+    assert np.array_equal(right.result()[0], engine.run(model, x)[0])
+    with engine.computing(model, x.astype(np.int32), name="beside") as wrong:
+        assert isinstance(wrong.exception(), ConfigError)
+    with pytest.raises(ZeroDivisionError), engine.computing(model, x) as left:
+        raise ZeroDivisionError
+    assert left.done()
+
+
 def test_intermediate_tensors_are_available(engine: ReferenceEngine) -> None:
     model = small_models.classifier()
     info = engine.info(model)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import binascii
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,6 +70,25 @@ def test_a_safe_request_is_repeated_and_the_repetition_counted(
     assert not link.stats.clean
     assert getattr(link.stats, counted)
     assert "1 retried" in link.stats.summary()
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda link: link.request(SAFE, timeout=SHORT, attempts=1),
+        lambda link: link.burst([SAFE], timeout=SHORT),
+        lambda link: link.drain(quiet=SHORT),
+        lambda link: link.answers_to(b"", SAFE, timeout=SHORT),
+    ],
+    ids=["request", "burst", "drain", "answers_to"],
+)
+def test_waiting_in_vain_counts_as_the_devices_time(
+    link: SmpLink, firmware: SmpFirmware, wait: Callable[[SmpLink], object]
+) -> None:
+    firmware.faults = [swallow]
+    with contextlib.suppress(InfrastructureError):
+        wait(link)
+    assert link.stats.busy >= SHORT
 
 
 @pytest.mark.parametrize(("fault", "kind"), [(swallow, "smp-timeout"), (corrupt, "smp-corrupt")])

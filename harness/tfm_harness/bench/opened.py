@@ -121,7 +121,9 @@ class OpenCombination(abc.ABC):
                     boot_timeout=self.boot_timeout,
                 )
                 self._device = Device(self, self._firmware.client)
-                self._begin_with(self._firmware.wait_ready())
+                with self.booting():
+                    description = self._firmware.wait_ready()
+                self._begin_with(description)
         except BaseException:
             self.close()
             raise
@@ -143,12 +145,29 @@ class OpenCombination(abc.ABC):
 
     @contextlib.contextmanager
     def booting(self) -> Iterator[None]:
-        """Measure the time in which the device is flashed or started: it is the device's time, not the harness'."""
-        began = time.perf_counter()
+        """Measure the time in which the device is flashed, started or left to itself: it is the device's time."""
+        began, before = time.perf_counter(), self.device_seconds
         try:
             yield
         finally:
-            self._booting += time.perf_counter() - began
+            counted = self.device_seconds - before  # in the block, by answers, debuggers and blocks like this one
+            self._booting += time.perf_counter() - began - counted
+
+    def let_run(self, seconds: float) -> None:
+        """Let the device go on with what it was told to do, and ask nothing meanwhile."""
+        with self.booting():
+            time.sleep(seconds)
+
+    @property
+    def device_seconds(self) -> float:
+        """Seconds for which the harness waited for this device: starts, answers, debuggers, `let_run`."""
+        return self._booting + self._answering + self.board.worked
+
+    @property
+    def _answering(self) -> float:
+        """Seconds of waiting for answers, where the protocol's client counts them."""
+        stats = getattr(self._firmware.client, "stats", None) if self._firmware is not None else None
+        return getattr(stats, "busy", 0.0)
 
     # -- known facts
 

@@ -60,16 +60,17 @@ class ResetMonitor:
         """Blame the emulator for the resets of this test: they give no finding about the product."""
         self._emulators = True
 
-    def await_reset(self, timeout: float) -> None:
+    def await_reset(self, timeout: float) -> bool:
         """Wait until the board reports a reset since the block of `expected_reset` began.
 
-        For boards that cannot report resets (real ones) there is no wait.
+        Returns:
+            Whether it did; False for boards that cannot report resets (real ones), for which there is no wait.
 
         Raises:
             ProductError: the board can report resets, and did not reset.
         """
         if not self._tells_resets():
-            return
+            return False
         deadline = time.monotonic() + timeout
         console = next(iter(self._board.consoles.values()))
         while self._resets() == self._excused:
@@ -80,6 +81,7 @@ class ResetMonitor:
                     expected=f"a reset within {timeout:g} s",
                 )
             console.wait_data(console.mark(), timeout=0.005)
+        return True
 
     def raise_if_down(self) -> None:
         """Raise an error, for clients that wait, if the emulator is gone or the board has reset.

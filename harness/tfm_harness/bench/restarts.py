@@ -44,9 +44,8 @@ class RestartableCombination(OpenCombination):
 
     def reset(self, kind: ResetKind) -> Description:
         """Reset on purpose and wait until the firmware answers."""
-        with self.reset_monitor.expected_reset():
-            with self.booting():
-                self.board.reset(kind)
+        with self.reset_monitor.expected_reset(), self.booting():
+            self.board.reset(kind)
             self._started()
             description = self.firmware.wait_new_boot()
         self._restate()
@@ -56,9 +55,10 @@ class RestartableCombination(OpenCombination):
         """Let the firmware reset itself (OS group reset) and wait until it answers again."""
         with self.reset_monitor.expected_reset():
             self.device.test_commands.request_reset()
-            self.reset_monitor.await_reset(self.boot_timeout)
-            self._started()
-            description = self.firmware.wait_new_boot()
+            with self.booting():
+                told = self.reset_monitor.await_reset(self.boot_timeout)
+                self._started()
+                description = self.firmware.wait_new_boot(told=told)
         self._restate()
         return description
 
@@ -98,9 +98,9 @@ class RestartableCombination(OpenCombination):
             finally:
                 with self.booting():
                     self.board.power(PowerState.ON)
-                self._started()
-                if answers:
-                    self.firmware.wait_ready()
+                    self._started()
+                    if answers:
+                        self.firmware.wait_ready()
         self._restate()
 
     def answers(self) -> bool:
@@ -135,8 +135,8 @@ class RestartableCombination(OpenCombination):
             self.board.erase()
             with self.booting():
                 self.board.power(PowerState.ON)
-            self._started()
-            description = self.firmware.wait_ready()
+                self._started()
+                description = self.firmware.wait_ready()
         self._active = description.model
         self._trust = Trust(self.combination.build, self.board.identity)  # this also forgets installed models
         self._restate()

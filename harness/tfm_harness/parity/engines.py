@@ -8,10 +8,12 @@ fully connected). An engine must pass a self-test with stored vectors before it 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self, TypeAlias
@@ -153,6 +155,23 @@ class ReferenceEngine:
             self._check_outputs(info, outputs, [((len(part[0]), *t.shape), t.dtype) for t in info.outputs])
             parts.append(outputs)
         return join(parts, info.outputs)
+
+    @contextlib.contextmanager
+    def computing(
+        self,
+        model: bytes,
+        inputs: Sequence[npt.ArrayLike] | npt.ArrayLike,
+        *,
+        name: str = "model",
+        state: State | None = None,
+        fresh: bool = True,
+    ) -> Iterator[Future[Arrays]]:
+        """As `run`, while the block does something else; what it gives or raises is the future's result.
+
+        The engine must not be used in the block otherwise. The computation has ended when the block is left.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="reference") as pool:
+            yield pool.submit(self.run, model, inputs, name=name, state=state, fresh=fresh)
 
     def tensors(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -296,22 +295,17 @@ def _both(
     seconds = 0.0
     if progress:
         progress(0, total)
-    with ThreadPoolExecutor(1, thread_name_prefix="reference") as pool:
-        for at in range(0, total, size):
-            chunk = [a[at : at + size] for a in arrays]
-            count = len(chunk[0])
-            expected = pool.submit(engine.run, model, chunk, name=info.name, state=state, fresh=at == 0)
+    for at in range(0, total, size):
+        chunk = [a[at : at + size] for a in arrays]
+        count = len(chunk[0])
+        with engine.computing(model, chunk, name=info.name, state=state, fresh=at == 0) as expected:
             packed = info.pack_inputs(chunk)
             step = info.input_bytes
             began = time.monotonic()
-            try:
-                answers = batch([packed[i * step : (i + 1) * step] for i in range(count)], info.output_bytes)
-            except BaseException:
-                expected.cancel()
-                raise
+            answers = batch([packed[i * step : (i + 1) * step] for i in range(count)], info.output_bytes)
             seconds += time.monotonic() - began
             outputs.append(info.unpack_outputs(b"".join(answers), count))
             references.append(expected.result())
-            if progress:
-                progress(at + count, total)
+        if progress:
+            progress(at + count, total)
     return join(references, info.outputs), join(outputs, info.outputs), seconds

@@ -140,6 +140,6 @@ class Bench(LiveCombination):
             lost=self.lost,
             recoveries=self.recoveries,
             boots=self.boots + 1,
-            booting=self._booting,
+            device_seconds=self.device_seconds,
             consoles=open_consoles(self.board),
         )

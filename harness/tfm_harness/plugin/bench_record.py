@@ -27,7 +27,7 @@ def board_run(
     lost: HarnessError | None,
     recoveries: Sequence[BoardEvent],
     boots: int,
-    booting: float,
+    device_seconds: float,
     consoles: Mapping[str, Console],
 ) -> BoardRun:
     """Figures, events and consoles of a board as they are now.
@@ -39,11 +39,10 @@ def board_run(
         lost: why the board cannot be used any more.
         recoveries: what was tried to bring the board back.
         boots: how often it was started.
-        booting: seconds in which it was flashed or started.
+        device_seconds: for which the harness waited for it.
         consoles: those that are open.
     """
     stats = getattr(client, "stats", None)
-    busy = stats.busy if stats is not None and hasattr(stats, "busy") else 0.0
     entry = BoardEntry(
         combination=combination,
         name=board.name,
@@ -53,7 +52,7 @@ def board_run(
         facts={str(key): str(value) for key, value in board.description.items()},
         measurements={name: value.hex() for name, value in said.measurements.items()} if said else {},
         boots=boots,
-        device_seconds=round(booting + busy + board.worked, 3),
+        device_seconds=round(device_seconds, 3),
         link=stats.summary() if stats is not None else "",
         events=tuple(
             EventEntry(at=round(event.at, 3), kind=event.kind, detail=event.detail)

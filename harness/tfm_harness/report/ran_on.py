@@ -32,7 +32,7 @@ class BoardEntry:
         lost: why it was put in quarantine; empty for a board that lasted.
         worker: the test process that held it, when there were several.
         facts: facts that the board reports (emulator version, probe, serial number).
-        boots, device_seconds: how often it started; seconds in which it was busy or booting.
+        boots, device_seconds: how often it started; seconds for which the harness waited for it.
         link: the problems of its console link; empty when there were none.
     """
 

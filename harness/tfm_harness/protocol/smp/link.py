@@ -110,14 +110,15 @@ class SmpLink:
             try:
                 packet = self._await({sequence: header}, Deadline.after(timeout, self._clock))
             except _Damaged as damaged:
+                self.stats.busy += time.perf_counter() - began
                 self._given_up.append(sequence)
                 if attempt + 1 == allowed:
                     raise self._corrupt(request, damaged.bad, attempt) from None
             else:
+                seconds = time.perf_counter() - began
+                self.stats.busy += seconds
                 if packet is not None:
                     self.stats.answered += 1
-                    seconds = time.perf_counter() - began
-                    self.stats.busy += seconds
                     return Answer(
                         payload=packet.data[HEADER.size :],
                         raw_request=frame,
@@ -161,6 +162,7 @@ class SmpLink:
                     break
                 continue
             if packet is None:
+                last = time.perf_counter()
                 break
             sequence = Header.unpack(packet.data).sequence
             del waiting[sequence]
@@ -187,15 +189,18 @@ class SmpLink:
             InfrastructureError, ProductError: ``smp-timeout``, as `request`.
         """
         sequence, header, frame = self._send(behind)
+        began = time.perf_counter()
         self.console.write(data + frame)
         deadline = Deadline.after(timeout, self._clock)
         found: list[Packet | BadFrame] = []
         for item in self._arriving(deadline):
             if isinstance(item, Packet) and self._is_answer(item, sequence, header):
+                self.stats.busy += time.perf_counter() - began
                 self._done.append(sequence)
                 self.stats.answered += 1
                 return found
             found.append(item)
+        self.stats.busy += time.perf_counter() - began
         self._given_up.append(sequence)
         raise self._silent(behind, timeout, 0)
 
@@ -217,12 +222,14 @@ class SmpLink:
         """
         end = Deadline.after(limit, self._clock)
         patience = end.sooner(quiet)
+        began = time.perf_counter()
         while not patience.passed:
             before = len(self._items)
             self._take(self.console.read_from(self._mark))
             if len(self._items) > before:
                 patience = end.sooner(quiet)
             self.console.wait_data(self._mark, timeout=patience.left())
+        self.stats.busy += time.perf_counter() - began
         found = list(self._items)
         self._items.clear()
         if end.passed and found:

@@ -23,7 +23,7 @@ class LinkStats:
     log_lines: int = 0
     flagged: int = 0  # answers whose header has flags, which are reserved
     undocumented: set[str] = field(default_factory=set)  # the first undocumented keys of answers
-    busy: float = 0.0  # seconds from a request's first byte to its answer's last
+    busy: float = 0.0  # seconds of waiting for the device: for its answers, and for silence that tests expect
 
     @property
     def clean(self) -> bool:

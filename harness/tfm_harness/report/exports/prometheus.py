@@ -55,7 +55,7 @@ def _blocks(run: RunRecord) -> Iterator[str]:
         boards[key] = boots + board.boots, busy + board.device_seconds, lost or bool(board.lost)
     for at, (name, about) in enumerate((
         ("tfm_harness_boots", "Starts of the board in the newest run."),
-        ("tfm_harness_device_seconds", "Seconds in which the board was busy or booting."),
+        ("tfm_harness_device_seconds", "Seconds for which the harness waited for the board."),
         ("tfm_harness_board_lost", "1 for a board that was lost in the newest run."),
     )):  # fmt: skip
         rows = [("", {"combination": on, "board": board}, float(facts[at])) for (on, board), facts in boards.items()]
