@@ -28,7 +28,9 @@ LONGEST = 900.0  # seconds for one session
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """One session; its folder is `folder`."""
     command = [sys.executable, "-m", "tfm_harness.cli.main", "run", "--target", "qemu-an547", "--build", "reference"]
-    command += ["--run-dir", str(folder), "--", "-q", "-p", "no:cacheprovider", *ONLY_OURS, *words]
+    # A folder of its own, as pytest would remove what other sessions have left in its usual one.
+    command += ["--run-dir", str(folder), "--", "-q", "-p", "no:cacheprovider", f"--basetemp={folder}.tmp"]
+    command += [*ONLY_OURS, *words]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["TFM_HARNESS_STATE_DIR"] = str(folder.parent / "state")
     return subprocess.run(

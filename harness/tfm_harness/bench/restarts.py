@@ -91,7 +91,8 @@ class RestartableCombination(OpenCombination):
     def power_cut(self, *, answers: bool = True) -> Iterator[None]:
         """Cut the power for the block; then the board starts cold. If `answers` is false, it may refuse to boot."""
         with self.reset_monitor.expected_reset():
-            self.board.power(PowerState.OFF)
+            with self.booting():
+                self.board.power(PowerState.OFF)
             self._since_cut = {name: console.mark() for name, console in open_consoles(self.board).items()}
             try:
                 yield
@@ -130,13 +131,12 @@ class RestartableCombination(OpenCombination):
 
     def factory_reset(self) -> Description:
         """Erase the device's nonvolatile memory (counters, updates) and start it cold."""
-        with self.reset_monitor.expected_reset():
+        with self.reset_monitor.expected_reset(), self.booting():
             self.board.power(PowerState.OFF)
             self.board.erase()
-            with self.booting():
-                self.board.power(PowerState.ON)
-                self._started()
-                description = self.firmware.wait_ready()
+            self.board.power(PowerState.ON)
+            self._started()
+            description = self.firmware.wait_ready()
         self._active = description.model
         self._trust = Trust(self.combination.build, self.board.identity)  # this also forgets installed models
         self._restate()

@@ -76,7 +76,7 @@ class BootstrapServer:
             timeout = server.timeout
 
         self._server = _TlsServer(("127.0.0.1", 0), Handler, self._context, timeout)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     def _tls(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -129,7 +129,7 @@ class Farm:
         self._children: dict[str, Child] = {}
         self._asker: subprocess.Popen[str] | None = None
         self._power = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(board))
-        self._thread = threading.Thread(target=self._power.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._power.serve_forever, args=(0.01,), daemon=True)
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True)

@@ -24,7 +24,7 @@ from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, Pr
 from tfm_harness.protocol.smp.answer_keys import undocumented_keys
 from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
 from tfm_harness.protocol.smp.header import HEADER, RAW_SEQUENCE, Header
-from tfm_harness.protocol.smp.link_records import Answer, LinkStats, Request
+from tfm_harness.protocol.smp.link_records import Answer, LinkStats, Request, Waiting
 from tfm_harness.protocol.smp.text import log_tail
 
 __all__ = ["SmpLink"]
@@ -105,25 +105,23 @@ class SmpLink:
         allowed = (attempts or self._attempts) if request.safe and not self.console.lossless else 1
         for attempt in range(allowed):
             sequence, header, frame = self._send(request)
-            began = time.perf_counter()
-            self.console.write(frame)
+            waiting = Waiting(self.stats)
             try:
-                packet = self._await({sequence: header}, Deadline.after(timeout, self._clock))
+                with waiting:
+                    self.console.write(frame)
+                    packet = self._await({sequence: header}, Deadline.after(timeout, self._clock))
             except _Damaged as damaged:
-                self.stats.busy += time.perf_counter() - began
                 self._given_up.append(sequence)
                 if attempt + 1 == allowed:
                     raise self._corrupt(request, damaged.bad, attempt) from None
             else:
-                seconds = time.perf_counter() - began
-                self.stats.busy += seconds
                 if packet is not None:
                     self.stats.answered += 1
                     return Answer(
                         payload=packet.data[HEADER.size :],
                         raw_request=frame,
                         raw_response=packet.data,
-                        seconds=seconds,
+                        seconds=waiting.seconds,
                         retries=attempt,
                     )
                 self.stats.lost += 1
@@ -150,34 +148,32 @@ class SmpLink:
             waiting[sequence] = header
             order.append(sequence)
             frames += frame
-        began = last = time.perf_counter()
-        self.console.write(bytes(frames))
         answers: dict[int, bytes] = {}
-        deadline = Deadline.after(timeout, self._clock)
-        while waiting:
-            try:
-                packet = self._await(waiting, deadline)
-            except _Damaged:
-                if deadline.passed:
-                    break
-                continue
-            if packet is None:
-                last = time.perf_counter()
-                break
-            sequence = Header.unpack(packet.data).sequence
-            del waiting[sequence]
-            last = time.perf_counter()
+        with Waiting(self.stats):
+            self.console.write(bytes(frames))
             deadline = Deadline.after(timeout, self._clock)
-            self.stats.answered += 1
-            answers[sequence] = packet.data[HEADER.size :]
-        self.stats.busy += last - began
+            while waiting:
+                try:
+                    packet = self._await(waiting, deadline)
+                except _Damaged:
+                    if deadline.passed:
+                        break
+                    continue
+                if packet is None:
+                    break
+                sequence = Header.unpack(packet.data).sequence
+                del waiting[sequence]
+                deadline = Deadline.after(timeout, self._clock)
+                self.stats.answered += 1
+                answers[sequence] = packet.data[HEADER.size :]
         self.stats.lost += len(waiting)
         self._given_up.extend(waiting)
         return [answers.get(sequence) for sequence in order]
 
     def send_raw(self, data: bytes) -> None:
         """Send bytes unchanged (for robustness tests). Answers to them count as unsolicited unless drained."""
-        self.console.write(data)
+        with Waiting(self.stats):
+            self.console.write(data)
 
     def answers_to(self, data: bytes, behind: Request, *, timeout: float) -> list[Packet | BadFrame]:
         """Send bytes unchanged and then a request. Returns all frames that came before its answer, unjudged.
@@ -189,18 +185,15 @@ class SmpLink:
             InfrastructureError, ProductError: ``smp-timeout``, as `request`.
         """
         sequence, header, frame = self._send(behind)
-        began = time.perf_counter()
-        self.console.write(data + frame)
-        deadline = Deadline.after(timeout, self._clock)
         found: list[Packet | BadFrame] = []
-        for item in self._arriving(deadline):
-            if isinstance(item, Packet) and self._is_answer(item, sequence, header):
-                self.stats.busy += time.perf_counter() - began
-                self._done.append(sequence)
-                self.stats.answered += 1
-                return found
-            found.append(item)
-        self.stats.busy += time.perf_counter() - began
+        with Waiting(self.stats):
+            self.console.write(data + frame)
+            for item in self._arriving(Deadline.after(timeout, self._clock)):
+                if isinstance(item, Packet) and self._is_answer(item, sequence, header):
+                    self._done.append(sequence)
+                    self.stats.answered += 1
+                    return found
+                found.append(item)
         self._given_up.append(sequence)
         raise self._silent(behind, timeout, 0)
 
@@ -222,14 +215,13 @@ class SmpLink:
         """
         end = Deadline.after(limit, self._clock)
         patience = end.sooner(quiet)
-        began = time.perf_counter()
-        while not patience.passed:
-            before = len(self._items)
-            self._take(self.console.read_from(self._mark))
-            if len(self._items) > before:
-                patience = end.sooner(quiet)
-            self.console.wait_data(self._mark, timeout=patience.left())
-        self.stats.busy += time.perf_counter() - began
+        with Waiting(self.stats):
+            while not patience.passed:
+                before = len(self._items)
+                self._take(self.console.read_from(self._mark))
+                if len(self._items) > before:
+                    patience = end.sooner(quiet)
+                self.console.wait_data(self._mark, timeout=patience.left())
         found = list(self._items)
         self._items.clear()
         if end.passed and found:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
 from tfm_harness.protocol.smp.header import Op
 
-__all__ = ["Answer", "LinkStats", "Request"]
+__all__ = ["Answer", "LinkStats", "Request", "Waiting"]
 
 
 @dataclass(slots=True)
@@ -36,6 +39,30 @@ class LinkStats:
         parts = [f"{n} {what}" for n, what in plain if n]
         parts += [f"{n} damaged ({kind})" for kind, n in sorted(self.bad.items())]
         return ", ".join(parts)
+
+
+class Waiting:
+    """A block in which the device is waited for; its time is added to `LinkStats.busy`.
+
+    Attributes:
+        seconds: of the block, once it has ended.
+    """
+
+    __slots__ = ("_began", "_stats", "seconds")
+
+    def __init__(self, stats: LinkStats) -> None:
+        self._stats = stats
+        self.seconds = 0.0
+
+    def __enter__(self) -> Self:
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.seconds = time.perf_counter() - self._began
+        self._stats.busy += self.seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
