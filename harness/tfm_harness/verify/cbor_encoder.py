@@ -40,24 +40,24 @@ _BYTES = [bytes([number]) for number in range(256)]
 
 
 def _encode(value: object, out: bytearray) -> None:
-    if value is None or isinstance(value, bool):
+    # The usual types come first: each request of a session is encoded here.
+    if isinstance(value, str):
+        text = value.encode()
+        out += head(3, len(text))
+        out += text
+    elif value is None or isinstance(value, bool):
         out.append({False: 0xF4, True: 0xF5, None: 0xF6}[value])
     elif isinstance(value, int):
         out += head(0, value) if value >= 0 else head(1, -1 - value)
     elif isinstance(value, bytes | bytearray):
         out += head(2, len(value))
         out += value
-    elif isinstance(value, str):
-        text = value.encode()
-        out += head(3, len(text))
-        out += text
-    elif isinstance(value, Mapping):
-        pairs = sorted((encode(key), encode(item)) for key, item in value.items())
-        out += head(5, len(pairs))
-        for key, item in pairs:
-            out += key
-            out += item
-    elif isinstance(value, Sequence):
+    elif isinstance(value, dict | Mapping):  # dict first: asking an abstract class takes long
+        out += head(5, len(value))
+        for pair in sorted([encode(key), encode(item)] for key, item in value.items()):
+            out += pair[0]
+            out += pair[1]
+    elif isinstance(value, list | tuple | Sequence):
         out += head(4, len(value))
         for item in value:
             _encode(item, out)

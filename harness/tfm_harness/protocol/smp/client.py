@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tfm_harness.errors import ConfigError, ProductError
-from tfm_harness.protocol.base import Description, Exchange, Feature, InferResult, PseudoDriver, Source, fresh_nonce
+from tfm_harness.protocol.base import Description, Feature, InferResult, PseudoDriver, Source, fresh_nonce
 from tfm_harness.protocol.smp.answers import field
 from tfm_harness.protocol.smp.header import Command
 from tfm_harness.protocol.smp.test_commands import SmpTestCommands
@@ -32,11 +30,6 @@ class SmpDriver(SmpTestCommands, PseudoDriver):
 
     key_names = tuple(KEYS)
     features = frozenset(Feature) - {Feature.APP_TOKEN, Feature.PRINTED_RESULT, Feature.TIMED_RUN}
-
-    @property
-    def exchanges(self) -> Sequence[Exchange]:
-        """The last exchanges, newest last."""
-        return tuple(self._exchanges)
 
     def wait_ready(self, *, timeout: float) -> Description:
         """Wait until the firmware answers after boot. Returns its description.

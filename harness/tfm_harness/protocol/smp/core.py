@@ -1,4 +1,4 @@
-"""Requests to the reference firmware: one method for each request. Each exchange is kept decoded for reports."""
+"""Requests to the reference firmware: one method for each request. The last exchanges are kept for reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tfm_harness.console.base import Console, Mark
 from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import HarnessError, InfrastructureError, ProductError
 from tfm_harness.protocol.base import Exchange
-from tfm_harness.protocol.smp.answers import decode_answer, field, show
+from tfm_harness.protocol.smp.answers import decode_answer, field
+from tfm_harness.protocol.smp.exchange import KeptExchange
 from tfm_harness.protocol.smp.header import GROUP_INFERENCE, GROUP_OS, Command, Op, OsCommand
 from tfm_harness.protocol.smp.link import SmpLink
 from tfm_harness.protocol.smp.link_records import Answer, LinkStats, Request
@@ -63,12 +64,12 @@ class SmpCore:
         self.timeout = timeout
         self.link = SmpLink(console, watch=watch, clock=clock)
         self._clock = clock
-        self._exchanges: deque[Exchange] = deque(maxlen=_KEEP_EXCHANGES)
+        self._exchanges: deque[KeptExchange] = deque(maxlen=_KEEP_EXCHANGES)
 
     @property
     def exchanges(self) -> Sequence[Exchange]:
         """The last exchanges, newest last."""
-        return tuple(self._exchanges)
+        return tuple(kept.shown() for kept in self._exchanges)
 
     @property
     def stats(self) -> LinkStats:
@@ -216,35 +217,12 @@ class SmpCore:
     def _exchange(
         self, request: Request, arguments: Mapping[str, object], timeout: float | None, attempts: int | None = None
     ) -> tuple[Mapping[str, object], Answer]:
-        asked = f"{request.name} {show(arguments)}"
+        kept = KeptExchange(request, arguments)
+        self._exchanges.append(kept)
         try:
-            answer = self.link.request(request, timeout=timeout or self.timeout, attempts=attempts)
+            kept.answer = answer = self.link.request(request, timeout=timeout or self.timeout, attempts=attempts)
+            kept.value = value = decode_answer(answer.payload, request.name)
         except HarnessError as error:
-            self._exchanges.append(
-                Exchange(
-                    request=asked,
-                    response=f"none: {error.message}",
-                    raw_request=request.payload,
-                    raw_response=b"",
-                    seconds=0.0,
-                )
-            )
+            kept.error = error.message
             raise
-        try:
-            value = decode_answer(answer.payload, request.name)
-            shown = show(value)
-        except ProductError as error:
-            shown = error.message
-            raise
-        finally:
-            self._exchanges.append(
-                Exchange(
-                    request=asked,
-                    response=shown,
-                    raw_request=answer.raw_request,
-                    raw_response=answer.raw_response,
-                    seconds=answer.seconds,
-                    retries=answer.retries,
-                )
-            )
         return value, answer

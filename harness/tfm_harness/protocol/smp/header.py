@@ -16,6 +16,7 @@ __all__ = [
     "GROUP_OS",
     "HEADER",
     "RAW_SEQUENCE",
+    "VERSION_2",
     "Command",
     "Header",
     "Op",
@@ -30,7 +31,8 @@ GROUP_OS = 0
 """MCUmgr's group of the operating system: echo, reset, parameters."""
 GROUP_INFERENCE = 64
 """The reference firmware's own group (docs/protocol.md)."""
-_VERSION_2 = 1
+VERSION_2 = 1
+"""The version in the headers of SMP version 2."""
 
 
 class Op(enum.IntEnum):
@@ -128,13 +130,13 @@ class Header:
     @staticmethod
     def pack(op: Op, group: int, command: int, sequence: int, length: int) -> bytes:
         """The header of a version 2 request."""
-        return HEADER.pack(op | _VERSION_2 << 3, 0, length, group, sequence, command)
+        return HEADER.pack(op | VERSION_2 << 3, 0, length, group, sequence, command)
 
     def mismatch(self, request: Header, payload: int) -> str | None:
         """What is wrong with this answer to `request` with `payload` bytes after its header; None if nothing."""
         for name, expected, seen in (
             ("op", request.op + 1, self.op),
-            ("version", _VERSION_2, self.version),
+            ("version", VERSION_2, self.version),
             ("group", request.group, self.group),
             ("command", request.command, self.command),
             ("length", payload, self.length),

@@ -23,7 +23,7 @@ from tfm_harness.console.deadline import Deadline
 from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, ProductError
 from tfm_harness.protocol.smp.answer_keys import undocumented_keys
 from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
-from tfm_harness.protocol.smp.header import HEADER, RAW_SEQUENCE, Header
+from tfm_harness.protocol.smp.header import HEADER, RAW_SEQUENCE, VERSION_2, Header
 from tfm_harness.protocol.smp.link_records import Answer, LinkStats, Request, Waiting
 from tfm_harness.protocol.smp.text import log_tail
 
@@ -240,9 +240,10 @@ class SmpLink:
         for past in (self._given_up, self._done):
             while sequence in past:  # the sequence number is used again: it now means this request
                 past.remove(sequence)
-        packed = Header.pack(request.op, request.group, request.command, sequence, len(request.payload))
+        group, command, length = request.group, request.command, len(request.payload)
         self.stats.sent += 1
-        return sequence, Header.unpack(packed), encode_frame(packed + request.payload)
+        frame = encode_frame(Header.pack(request.op, group, command, sequence, length) + request.payload)
+        return sequence, Header(request.op, VERSION_2, 0, length, group, sequence, command), frame
 
     def settle(self) -> None:
         """Judge unsolicited frames that came since the last answer, without waiting.
