@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain, pairwise
 
 import numpy as np
@@ -36,6 +36,7 @@ _WRAPPED = (
     "hexadecimal, each line's numbers", "percent encoding", "quoted-printable", "markup",
 )  # fmt: skip
 """Notations in which frames and dumps are printed: their bytes may be text again, or compressed."""
+_LARGE = 256  # bytes, more than any key
 _WIDE = 2  # bytes of a character in UTF-16
 READINGS = 1024
 """An upper bound of the streams as which one text is read, for the calculation of chance."""
@@ -75,13 +76,12 @@ class Scanner:
         found: dict[bytes, Window] = {}
         single: dict[int, int] = {}
         for number, secret in enumerate(secrets):
-            some = list(windows(secret))
+            some = (_windows_of_model if len(secret.data) > _LARGE else _windows_of)(secret)
             if not some:
                 raise ValueError(f"{secret.name}: too regular to be told from chance")
-            for form, data, at in some:
-                disguised = secret.every_form and _varied(data[at : at + secret.window], secret.distinct)
-                window = Window(number, form, data, at, secret.window, disguised)
-                found.setdefault(data[at : at + secret.window], window)
+            for form, data, at, piece, disguised in some:
+                if piece not in found:
+                    found[piece] = Window(number, form, data, at, secret.window, disguised)
             if secret.every_form and len(secret.data) <= 64:
                 for at in range(0, len(secret.data) - WORD + 1, WORD):
                     word = secret.data[at : at + WORD]
@@ -266,6 +266,19 @@ class Scanner:
 
 def _in_wide(first: int, at: int) -> int:
     return first + at * _WIDE
+
+
+def _windows_of(secret: Secret) -> tuple[tuple[str, bytes, int, bytes, bool], ...]:
+    """The windows of a secret: as `windows`, with the window's bytes, and whether they are looked for in disguise."""
+    return tuple(
+        (form, data, at, piece, secret.every_form and _varied(piece, secret.distinct))
+        for form, data, at in windows(secret)
+        for piece in [data[at : at + secret.window]]
+    )
+
+
+_windows_of_model = lru_cache(maxsize=8)(_windows_of)
+"""Models have thousands of windows, and the same ones are looked for in each lifecycle."""
 
 
 def _varied(window: bytes, distinct: float) -> bool:
