@@ -188,7 +188,8 @@ class SmpLink:
         found: list[Packet | BadFrame] = []
         with Waiting(self.stats):
             self.console.write(data + frame)
-            for item in self._arriving(Deadline.after(timeout, self._clock)):
+            deadline = Deadline.after(timeout, self._clock)
+            for item in self._arriving(deadline):
                 if isinstance(item, Packet) and self._is_answer(item, sequence, header):
                     self._done.append(sequence)
                     self.stats.answered += 1
