@@ -40,9 +40,32 @@ def entry(name: str, outcome: Any = "passed", *statuses: tuple[str, Any], tries:
 
 
 def test_what_stands_on_disk(folder: Path) -> None:
-    assert claims.tests_on_disk(folder) == {"test_mine.py::test_one", "test_mine.py::TestMore::test_two"}
+    assert claims.other_tests(folder, set()) == {"test_mine.py::test_one", "test_mine.py::TestMore::test_two"}
     (folder / "test_broken.py").write_text("def test_(:\n")
-    assert len(claims.tests_on_disk(folder)) == 2
+    assert len(claims.other_tests(folder, set())) == 2
+
+
+TWO_CLASSES = "class TestA:\n  def test_a(self): ...\nclass TestB:\n  def test_a(self): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "others"),
+    [
+        ("def test_a(): ...\nasync  def test_b(): ...\n", {"test_a", "test_b"}, set()),
+        (TWO_CLASSES, {"TestA::test_a"}, {"TestB::test_a"}),
+        ("def test_a(): ...\ndef \\\n test_b(): ...\n", {"test_a"}, {"test_b"}),
+        ("def test_ä(): ...\ndef test_äb(): ...\n", {"test_ä"}, {"test_äb"}),
+        ("def test_a(): ...\ndef test_b(): ...\n", {"test_a", "test_c"}, {"test_b"}),
+    ],
+)  # fmt: skip
+def test_a_module_is_parsed_unless_its_tests_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, known: set[str], others: set[str]
+) -> None:
+    (tmp_path / "test_x.py").write_text(text)
+    seen = {f"test_x.py::{name}" for name in known} | {"test_y.py::test_z"}
+    if not others:
+        monkeypatch.setattr("ast.parse", lambda _: pytest.fail("all of its tests are known"))
+    assert claims.other_tests(tmp_path, seen) == {f"test_x.py::{name}" for name in others}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -15,21 +17,28 @@ from tfm_harness.coverage.suites import suite_rows
 from tfm_harness.report.digests import folder_digest
 from tfm_harness.report.record import RequirementEntry, SuiteEntry, TestEntry
 
-__all__ = ["judge_row", "judge_suite", "requirement_entries", "statuses_by_suite", "suite_entries", "tests_on_disk"]
+__all__ = ["judge_row", "judge_suite", "other_tests", "requirement_entries", "statuses_by_suite", "suite_entries"]
 
 RequirementState = Literal["proven", "partly", "excused", "failed", "not proven"]
 _LEANING = "parity.tolerance-used"
+_DEFINED = re.compile(rb"\bdef[\s\\]+(test\w*)")
+"""Whatever may be the definition of a test."""
 
 
-def tests_on_disk(folder: Path) -> frozenset[str]:
-    """Names of the tests that a suite's modules hold, without importing them: ``test_boot.py::test_reset``.
+def other_tests(folder: Path, known: AbstractSet[str]) -> frozenset[str]:
+    """Names of the tests in a suite's modules beyond those that are known, as ``test_boot.py::test_reset``.
 
-    A module that is no valid Python counts as empty: pytest has already reported it as a collection error.
+    Modules are parsed, not imported, and only where they may hold others. A module that is no valid Python counts as
+    empty: pytest has already reported it as a collection error.
     """
     found: set[str] = set()
     for path in sorted(folder.glob("test_*.py")):
+        own = [name.split("::") for name in known if name.startswith(f"{path.name}::")]
         try:
-            tree = ast.parse(path.read_bytes())
+            text = path.read_bytes()
+            if sorted(_DEFINED.findall(text)) == sorted(words[-1].encode() for words in own):
+                continue
+            tree = ast.parse(text)
         except (OSError, SyntaxError, ValueError):
             continue
         for node in tree.body:
@@ -41,7 +50,7 @@ def tests_on_disk(folder: Path) -> frozenset[str]:
                     for inner in node.body
                     if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) and inner.name.startswith("test")
                 }
-    return frozenset(found)
+    return frozenset(found - known)
 
 
 def suite_entries(
@@ -65,7 +74,7 @@ def suite_entries(
         members = [test for test in tests if test.suite == suite]
         omitted = [nodeid for nodeid, (_, of) in left_out.items() if of == suite]
         seen = {_key(nodeid) for nodeid in (*omitted, *(test.nodeid for test in members))}
-        never_chosen = len(tests_on_disk(folder) - seen)
+        never_chosen = len(other_tests(folder, seen))
         for combination in combinations:
             own = [test for test in members if test.combination in {combination, ""}]
             if not any(test.combination == combination for test in own):
