@@ -6,6 +6,7 @@ have become: its folder, umask, environment, search path, standard streams and a
 
 from __future__ import annotations
 
+import ast
 import atexit
 import contextlib
 import gc
@@ -27,7 +28,7 @@ MODULES = (
     "cbor2", "email.feedparser", "email.parser", "encodings.idna", "faulthandler", "gzip", "http.server", "jinja2",
     "numpy", "packaging.requirements", "packaging.tags", "pdb", "pickle", "pydantic.dataclasses", "readline",
     "smp.packet", "ssl", "tflite",
-    "tfm_harness.boards.attach.board", "tfm_harness.boards.qemu.board",
+    "tfm_harness.boards.attach.board", "tfm_harness.boards.qemu.board", "tfm_harness.history",
     "tfm_harness.parity.accuracy_catalogue", "tfm_harness.parity.catalogue", "tfm_harness.parity.compare",
     "tfm_harness.parity.compiled", "tfm_harness.parity.engines", "tfm_harness.parity.selftest",
     "tfm_harness.plugin.checks", "tfm_harness.plugin.entry", "tfm_harness.plugin.session",
@@ -36,6 +37,34 @@ MODULES = (
     "tfm_harness.verify.catalogue", "tfm_harness.verify.leaks",
 )  # fmt: skip
 """What a short session with a board imports: that much of each start is saved."""
+
+
+SHOWN = (
+    "tfm_harness.bench.live", "tfm_harness.bench.opened",
+    "tfm_harness.plugin.fixtures", "tfm_harness.plugin.net", "tfm_harness.plugin.session",
+    "tfm_harness.protocol.smp.answers", "tfm_harness.protocol.smp.core", "tfm_harness.protocol.smp.test_commands",
+)  # fmt: skip
+"""Whose lines tracebacks show most."""
+
+
+def remember_statements() -> None:
+    """Where the statements of these modules begin, for which each traceback parses them."""
+    from _pytest._code import code, source
+
+    known: dict[str, ast.AST] = {}
+    for name in SHOWN:
+        path = sys.modules[name].__file__
+        assert path is not None
+        text = str(source.Source(Path(path).read_text(encoding="utf-8")))
+        node = ast.Module([], [])
+        node._pytest_statement_linenos = source._statement_linenos(ast.parse(text))  # type: ignore[attr-defined]
+        known[text] = node
+    find = source.getstatementrange_ast
+
+    def found(line: int, text: source.Source, astnode: ast.AST | None = None) -> tuple[ast.AST, int, int]:
+        return find(line, text, astnode=astnode or known.get(str(text)))
+
+    vars(code)["getstatementrange_ast"] = found
 
 
 def load(more: list[str]) -> None:
@@ -58,6 +87,7 @@ def load(more: list[str]) -> None:
         storage._adapter(kind)
     package_digest()
     sys.meta_path.remove(hook)
+    remember_statements()
     inspect.getmodule(load.__code__, "")  # which module is whose file, as each traceback asks
     gc.collect()
     gc.freeze()  # the children do not touch these pages
@@ -83,9 +113,11 @@ def remember_packages(path: list[str]) -> None:
 
     once("entry_points")
     once("metadata")
+    once("files")
     for package in metadata.distributions():
-        assert package.entry_points is not None
         assert package.metadata is not None
+        if any(point.group == "pytest11" for point in package.entry_points):
+            assert package.files is not None
 
 
 def become(request: dict[str, Any], streams: list[int], path: list[str]) -> tuple[str, list[str]]:
