@@ -161,9 +161,9 @@ def probe_build(probe_elf: Path, tmp_path: Path) -> Build:
     return load_build(path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def qemu_target() -> QemuTarget:
-    """The bundled QEMU target."""
+    """The bundled QEMU target; nothing of it can be changed."""
     target = load_target("qemu-an547")
     assert isinstance(target, QemuTarget)
     return target
