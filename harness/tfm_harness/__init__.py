@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.console_run import run_console_suite
     from tfm_harness.plugin.image_trials import ImageTrials, SignedImage
     from tfm_harness.plugin.latency import Latency
+    from tfm_harness.plugin.secret_search import SecretSearch
+    from tfm_harness.plugin.secret_work import SecretWork
     from tfm_harness.plugin.skips import SkipCampaign
     from tfm_harness.plugin.stored_objects import StorageFlash, StoredObjects, storage_flash
     from tfm_harness.plugin.updates import ModelUpdates
@@ -115,6 +117,8 @@ _HOMES = {
     "plugin.console_run": ("run_console_suite",),
     "plugin.image_trials": ("ImageTrials", "SignedImage"),
     "plugin.latency": ("Latency",),
+    "plugin.secret_search": ("SecretSearch",),
+    "plugin.secret_work": ("SecretWork",),
     "plugin.skips": ("SkipCampaign",),
     "plugin.stored_objects": ("StorageFlash", "StoredObjects", "storage_flash"),
     "plugin.updates": ("ModelUpdates",),
@@ -189,6 +193,8 @@ __all__ = [
     "Responsibility",
     "RunContext",
     "Sample",
+    "SecretSearch",
+    "SecretWork",
     "SensorBase",
     "SensorModel",
     "ServiceCall",

@@ -1,4 +1,4 @@
-"""The checks that helpers of suites make: `ModelUpdates`, `ImageTrials` and `StoredObjects`."""
+"""The checks that helpers of suites make: `ModelUpdates`, `ImageTrials`, `StoredObjects` and `SecretSearch`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ __all__ = [
     "ALL",
     "IMAGE_COUNTER_KEPT",
     "IMAGE_REFUSAL_SAID",
+    "MODEL_LEFT",
+    "MODEL_OUT",
     "OBJECT_EXCHANGED",
     "OBJECT_READ_BACK",
     "OBJECT_ROLLED_BACK",
     "OBJECT_TAMPERED",
     "OLD_MODEL_WORKS",
+    "SCANNER_WORKS",
+    "SECRET_LEFT",
+    "SECRET_OUT",
+    "SENSOR_LEFT",
+    "SENSOR_OUT",
     "UPDATE_CHANGES_NOTHING",
 ]
 
@@ -58,6 +65,42 @@ OBJECT_ROLLED_BACK = Check(
     title="an older version of an object, or of the whole flash, is refused",
     requirement="PSA Secure Storage API 1.0 s.3.2 (replay protection); PSA Security Model 1.1 s.4.6",
 )
+SECRET_OUT = Check(
+    id="confidentiality.secret-in-output",
+    title="no private key, hardware secret or secret number of a signature appears in an output",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of secrets)",
+)
+SECRET_LEFT = Check(
+    id="confidentiality.secret-in-memory",
+    title="no private key, hardware secret or secret number of a signature is left in non-secure memory",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of secrets)",
+)
+SENSOR_OUT = Check(
+    id="confidentiality.sensor-in-output",
+    title="no sample and no tensor made of samples appears in an output",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+SENSOR_LEFT = Check(
+    id="confidentiality.sensor-in-memory",
+    title="no sample and no tensor made of samples is left in non-secure memory",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+MODEL_OUT = Check(
+    id="confidentiality.model-in-output",
+    title="no piece of the model appears in an output",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+MODEL_LEFT = Check(
+    id="confidentiality.model-in-memory",
+    title="no piece of the model is left in non-secure memory",
+    requirement="PSA Security Model 1.1 s.4.5 (confidentiality of assets)",
+)
+SCANNER_WORKS = Check(
+    id="confidentiality.scanner-works",
+    title="the scanner finds what was planted where secrets are looked for",
+    requirement="tfm-harness: a search that never finds anything proves nothing",
+    waivable=False,
+)
 
 ALL: Final = (
     IMAGE_REFUSAL_SAID,
@@ -68,4 +111,11 @@ ALL: Final = (
     OBJECT_TAMPERED,
     OBJECT_EXCHANGED,
     OBJECT_ROLLED_BACK,
+    SECRET_OUT,
+    SECRET_LEFT,
+    SENSOR_OUT,
+    SENSOR_LEFT,
+    MODEL_OUT,
+    MODEL_LEFT,
+    SCANNER_WORKS,
 )
