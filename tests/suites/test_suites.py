@@ -47,6 +47,12 @@ def test_each_suite_says_what_it_proves_and_names_its_checks(suite: str) -> None
         assert covered, f"{check} is not in the README"
 
 
+def test_no_two_modules_of_suites_have_one_name() -> None:
+    """Python would take one for the other in a project whose suites are no packages (pytest's import mode prepend)."""
+    names = [path.stem for path in (ROOT / "suites").glob("*/test_*.py")]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
 def test_each_mutant_is_claimed_by_a_check_that_exists(runner: ModuleType) -> None:
     known = set(harness_checks())
     package = ROOT / "harness" / "tfm_harness"
