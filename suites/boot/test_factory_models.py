@@ -75,7 +75,7 @@ def put(bench: Bench, device: Device, tmp_path: Path) -> Iterator[Callable[[dict
             path.write_bytes(data)
             models[name] = models[name].model_copy(update={"image": path})
         bench.flash_variant(build.model_copy(update={"models": models}))
-        return not bench.stays_silent()
+        return bench.answers()
 
     yield flash
     bench.flash_again()
@@ -125,7 +125,7 @@ def test_the_last_slot_of_the_factory_holds_a_model_as_well(
     moved = build.models[name].model_copy(update={"slot": LAST_SLOT})
     bench.flash_variant(build.model_copy(update={"models": dict(build.models) | {name: moved}}))
     try:
-        if not checks(EVERY_SLOT, not bench.stays_silent(), expected="an answer", seen="none", subject="boot"):
+        if not checks(EVERY_SLOT, bench.answers(), expected="an answer", seen="none", subject="boot"):
             return
         listed = [entry.slot for entry in device.test_commands.models() if entry.name == name and entry.status == 0]
         checks.equal(EVERY_SLOT, listed, [LAST_SLOT], subject=f"slots of {name}")
@@ -143,7 +143,7 @@ def test_the_last_slot_of_the_factory_holds_a_model_as_well(
 def every_slot_is_listed(bench: Bench, device: Device, checks: Checks, verifier: Verifier, build: Build) -> None:
     """A copy in the last slot beside all that the build fills, and an update."""
     bench.flash_variant(build)
-    if not checks(EVERY_SLOT, not bench.stays_silent(), expected="an answer", seen="none", subject="boot, every slot"):
+    if not checks(EVERY_SLOT, bench.answers(), expected="an answer", seen="none", subject="boot, every slot"):
         return
     updates = ModelUpdates(bench, device, checks, verifier)
     try:

@@ -14,6 +14,7 @@ from tfm_harness.bench.live import LiveCombination, open_bench
 from tfm_harness.bench.reset_monitor import ResetMonitor
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.config import kinds
+from tfm_harness.config.build import Build
 from tfm_harness.errors import ProductError
 from tfm_harness.testing.boards import FakeBoard
 from tfm_harness.testing.smp_firmware import ReferenceFirmware
@@ -163,3 +164,31 @@ def test_time_of_the_device_is_counted_once(opened: Callable[[], LiveCombination
         bench.let_run(0.05)
     bench.device.describe()
     assert 0.05 <= bench.device_seconds - first <= time.perf_counter() - began
+
+
+class SlowStart(FakeBoard):
+    """After it was flashed again it loses so many requests before it listens, as in an emulator on a busy host."""
+
+    LOSES = 0
+    lost = 0
+
+    def flash(self, build: Build) -> None:
+        self.lost = self.LOSES if self._flashed else 0
+        super().flash(build)
+
+    def _hear(self, data: bytes) -> bytes:
+        self.lost -= 1
+        return b"" if self.lost >= 0 else super()._hear(data)
+
+
+@pytest.mark.parametrize(("loses", "answers"), [(0, True), (1, True), (4, True), (1 << 30, False)])
+def test_an_image_that_must_run_is_waited_for(
+    opened: Callable[[], LiveCombination], monkeypatch: pytest.MonkeyPatch, loses: int, answers: bool
+) -> None:
+    """Longer than the silence of one that must not run, which is three times as long as a boot."""
+    monkeypatch.setitem(kinds.BUILT_IN, "fake", "tests.bench.test_new_boot:SlowStart")
+    bench = opened()
+    monkeypatch.setattr(SlowStart, "LOSES", loses)
+    bench.flash_variant(bench.combination.build)
+    assert bench.stays_silent() == (loses > 0)
+    assert bench.answers() == answers

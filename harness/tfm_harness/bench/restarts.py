@@ -35,7 +35,7 @@ class RestartableCombination(OpenCombination):
 
     memory_history: int = 0
     """The number of the course of the device's memory; `VirtualBoard` changes it when it puts older memory back."""
-    _since_cut: dict[str, Mark] = {}  # noqa: RUF012 - replaced as a whole at each power cut
+    _since_start: dict[str, Mark] = {}  # noqa: RUF012 - replaced as a whole at each start that may be refused
 
     @functools.cached_property
     def probes(self) -> Prober:
@@ -81,7 +81,10 @@ class RestartableCombination(OpenCombination):
         self.reset_monitor.begin()
 
     def stays_silent(self) -> bool:
-        """Whether the firmware does not answer within three times the longest of its last good boots."""
+        """Whether the firmware does not answer within three times the longest of its last good boots.
+
+        For firmware that must not start. Where it must, `answers` waits longer: a busy host delays a boot.
+        """
         with self.booting():
             return self.device.test_commands.is_silent(max(_SHORTEST_SILENCE, 3 * self.firmware.longest_boot))
 
@@ -93,7 +96,7 @@ class RestartableCombination(OpenCombination):
         with self.reset_monitor.expected_reset():
             with self.booting():
                 self.board.power(PowerState.OFF)
-            self._since_cut = {name: console.mark() for name, console in open_consoles(self.board).items()}
+            self._note_start()
             try:
                 yield
             finally:
@@ -105,12 +108,12 @@ class RestartableCombination(OpenCombination):
         self._restate()
 
     def answers(self) -> bool:
-        """Whether the firmware answers after a power cut that it may not have survived.
+        """Whether the firmware answers after a power cut that it may not have survived, or after `flash_variant`.
 
         The wait lasts as long as for a boot, at most ten seconds; it ends when a console says that the firmware halted.
         """
         deadline = time.monotonic() + min(_REFUSED_BOOT, self.boot_timeout)
-        with self.reset_monitor.expected_reset():
+        with self.reset_monitor.expected_reset(), self.booting():
             while True:
                 try:
                     self.firmware.answer_within(_LOOK_AGAIN)
@@ -124,9 +127,12 @@ class RestartableCombination(OpenCombination):
         self._restate()
         return True
 
+    def _note_start(self) -> None:
+        self._since_start = {name: console.mark() for name, console in open_consoles(self.board).items()}
+
     def _says_halted(self) -> bool:
         consoles = open_consoles(self.board)
-        said = (consoles[name].read_from(mark) for name, mark in self._since_cut.items() if name in consoles)
+        said = (consoles[name].read_from(mark) for name, mark in self._since_start.items() if name in consoles)
         return any(b"halted" in text for text in said)
 
     def factory_reset(self) -> Description:
@@ -202,6 +208,7 @@ class RestartableCombination(OpenCombination):
     def flash_variant(self, build: Build) -> None:
         """Flash a changed build, which may refuse to boot; `flash_again` undoes this."""
         with self.reset_monitor.expected_reset():
+            self._note_start()
             with self.booting():
                 self.board.flash(build)
             self._started()

@@ -105,12 +105,12 @@ class ImageTrials:
     def runs(self, data: bytes) -> bool:
         """Flash an image that must run."""
         self._flash(data)
-        return not self.bench.stays_silent()
+        return self.bench.answers()
 
     def own_runs(self) -> bool:
         """Flash the build's own image: whether it runs. Then the board is as the next test wants it."""
         self.bench.flash_variant(self.bench.combination.build)
-        self.replaced = self.bench.stays_silent()
+        self.replaced = not self.bench.answers()
         if not self.replaced:
             self.bench.prove_build()
         return not self.replaced
