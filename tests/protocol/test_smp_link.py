@@ -11,7 +11,7 @@ from tfm_harness.errors import InfrastructureError, ProductError
 from tfm_harness.protocol.smp.frame import FrameDecoder, Packet, encode_frame
 from tfm_harness.protocol.smp.header import GROUP_OS, RAW_SEQUENCE, Header, Op
 from tfm_harness.protocol.smp.link import SmpLink
-from tfm_harness.protocol.smp.link_records import Request
+from tfm_harness.protocol.smp.link_records import Recent, Request
 from tfm_harness.testing import MemoryConsole, SmpFirmware, smp_frame
 from tfm_harness.verify import cbor
 
@@ -70,6 +70,20 @@ def test_a_safe_request_is_repeated_and_the_repetition_counted(
     assert not link.stats.clean
     assert getattr(link.stats, counted)
     assert "1 retried" in link.stats.summary()
+
+
+def test_only_the_last_sequence_numbers_are_remembered() -> None:
+    recent = Recent()
+    recent.add(*range(200), 100)
+    assert [number for number in range(256) if number in recent] == [*range(72, 200)]
+    recent.add(7)
+    assert 7 in recent
+    assert sum(number in recent for number in range(256)) == 128
+    recent.discard(7)
+    recent.discard(8)
+    assert 7 not in recent
+    recent.clear()
+    assert 199 not in recent
 
 
 @pytest.mark.parametrize(

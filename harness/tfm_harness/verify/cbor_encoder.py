@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 __all__ = ["encode", "head"]
 
@@ -17,9 +18,22 @@ def encode(value: object) -> bytes:
         TypeError: another type.
         ValueError: an integer beyond 64 bits.
     """
-    out = bytearray()
-    _encode(value, out)
-    return bytes(out)
+    # The usual types come first: each request of a session is encoded here.
+    if isinstance(value, str):
+        text = value.encode()
+        return head(3, len(text)) + text
+    if value is None or isinstance(value, bool):
+        return {False: b"\xf4", True: b"\xf5", None: b"\xf6"}[value]
+    if isinstance(value, int):
+        return head(0, value) if value >= 0 else head(1, -1 - value)
+    if isinstance(value, bytes | bytearray):
+        return head(2, len(value)) + value
+    if isinstance(value, dict | Mapping):  # dict first: asking an abstract class takes long
+        pairs = sorted([encode(key), encode(item)] for key, item in value.items())
+        return head(5, len(pairs)) + b"".join(chain.from_iterable(pairs))
+    if isinstance(value, list | tuple | Sequence):
+        return head(4, len(value)) + b"".join(map(encode, value))
+    raise TypeError(f"cannot encode {type(value).__name__} as CBOR")
 
 
 def head(major: int, argument: int) -> bytes:
@@ -37,29 +51,3 @@ def head(major: int, argument: int) -> bytes:
 
 
 _BYTES = [bytes([number]) for number in range(256)]
-
-
-def _encode(value: object, out: bytearray) -> None:
-    # The usual types come first: each request of a session is encoded here.
-    if isinstance(value, str):
-        text = value.encode()
-        out += head(3, len(text))
-        out += text
-    elif value is None or isinstance(value, bool):
-        out.append({False: 0xF4, True: 0xF5, None: 0xF6}[value])
-    elif isinstance(value, int):
-        out += head(0, value) if value >= 0 else head(1, -1 - value)
-    elif isinstance(value, bytes | bytearray):
-        out += head(2, len(value))
-        out += value
-    elif isinstance(value, dict | Mapping):  # dict first: asking an abstract class takes long
-        out += head(5, len(value))
-        for pair in sorted([encode(key), encode(item)] for key, item in value.items()):
-            out += pair[0]
-            out += pair[1]
-    elif isinstance(value, list | tuple | Sequence):
-        out += head(4, len(value))
-        for item in value:
-            _encode(item, out)
-    else:
-        raise TypeError(f"cannot encode {type(value).__name__} as CBOR")

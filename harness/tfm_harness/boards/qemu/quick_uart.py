@@ -44,6 +44,8 @@ class MuxTransport(FdTransport):
 
     def write(self, data: bytes | memoryview) -> int:
         """See `Transport`."""
+        if ESCAPE not in bytes(data):
+            return super().write(data)
         done = 0
         for run in re.split(b"(%c)" % ESCAPE, data):
             # A pipe takes two bytes together or not at all (POSIX, PIPE_BUF), so a pair is never cut.

@@ -24,7 +24,7 @@ from tfm_harness.errors import HarnessBug, HarnessError, InfrastructureError, Pr
 from tfm_harness.protocol.smp.answer_keys import undocumented_keys
 from tfm_harness.protocol.smp.frame import MAX_PACKET, BadFrame, FrameDecoder, LogLine, Packet, encode_frame
 from tfm_harness.protocol.smp.header import HEADER, RAW_SEQUENCE, VERSION_2, Header
-from tfm_harness.protocol.smp.link_records import Answer, LinkStats, Request, Waiting
+from tfm_harness.protocol.smp.link_records import Answer, LinkStats, Recent, Request, Waiting
 from tfm_harness.protocol.smp.text import log_tail
 
 __all__ = ["SmpLink"]
@@ -69,8 +69,8 @@ class SmpLink:
         self._mark = console.mark()
         self._decoder = FrameDecoder(offset=self._mark.offset)
         self._items: deque[Packet | BadFrame] = deque()  # decoded, not judged yet
-        self._given_up: deque[int] = deque(maxlen=128)  # sequence numbers of requests whose answers may still come
-        self._done: deque[int] = deque(maxlen=128)
+        self._given_up = Recent()  # requests whose answers may still come
+        self._done = Recent()
         self._forgives = False
 
     @contextlib.contextmanager
@@ -111,7 +111,7 @@ class SmpLink:
                     self.console.write(frame)
                     packet = self._await({sequence: header}, Deadline.after(timeout, self._clock))
             except _Damaged as damaged:
-                self._given_up.append(sequence)
+                self._given_up.add(sequence)
                 if attempt + 1 == allowed:
                     raise self._corrupt(request, damaged.bad, attempt) from None
             else:
@@ -125,7 +125,7 @@ class SmpLink:
                         retries=attempt,
                     )
                 self.stats.lost += 1
-                self._given_up.append(sequence)
+                self._given_up.add(sequence)
                 if attempt + 1 == allowed:
                     raise self._silent(request, timeout, attempt)
             self.stats.retries += 1
@@ -167,7 +167,7 @@ class SmpLink:
                 self.stats.answered += 1
                 answers[sequence] = packet.data[HEADER.size :]
         self.stats.lost += len(waiting)
-        self._given_up.extend(waiting)
+        self._given_up.add(*waiting)
         return [answers.get(sequence) for sequence in order]
 
     def send_raw(self, data: bytes) -> None:
@@ -191,11 +191,11 @@ class SmpLink:
             deadline = Deadline.after(timeout, self._clock)
             for item in self._arriving(deadline):
                 if isinstance(item, Packet) and self._is_answer(item, sequence, header):
-                    self._done.append(sequence)
+                    self._done.add(sequence)
                     self.stats.answered += 1
                     return found
                 found.append(item)
-        self._given_up.append(sequence)
+        self._given_up.add(sequence)
         raise self._silent(behind, timeout, 0)
 
     @staticmethod
@@ -239,8 +239,7 @@ class SmpLink:
         self._sequence = (self._sequence + 1) % RAW_SEQUENCE
         sequence = self._sequence
         for past in (self._given_up, self._done):
-            while sequence in past:  # the sequence number is used again: it now means this request
-                past.remove(sequence)
+            past.discard(sequence)  # the sequence number is used again: it now means this request
         group, command, length = request.group, request.command, len(request.payload)
         self.stats.sent += 1
         frame = encode_frame(Header.pack(request.op, group, command, sequence, length) + request.payload)
@@ -279,9 +278,9 @@ class SmpLink:
             if last_look:
                 return  # also if the firmware prints without end
             last_look = deadline.passed
-            chunk = self.console.read_from(self._mark)
-            self._take(chunk)
-            if not chunk and not self.console.wait_data(self._mark, timeout=deadline.left(_SLICE)):
+            if self.console.wait_data(self._mark, timeout=deadline.left(_SLICE)):
+                self._take(self.console.read_from(self._mark))
+            else:
                 self._watch()
 
     def _take(self, chunk: bytes) -> None:
@@ -325,10 +324,10 @@ class SmpLink:
             self.stats.flagged += header.flags != 0
             if len(self.stats.undocumented) < _MOST_UNDOCUMENTED:
                 self.stats.undocumented |= undocumented_keys(header.group, header.command, item.data[HEADER.size :])
-            self._done.append(header.sequence)
+            self._done.add(header.sequence)
             return item
         if header.sequence in self._given_up:
-            self._given_up.remove(header.sequence)
+            self._given_up.discard(header.sequence)
             self.stats.late += 1
             return None
         if self._forgives:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from tfm_harness.protocol.smp.header import Op
 
-__all__ = ["Answer", "LinkStats", "Request", "Waiting"]
+__all__ = ["Answer", "LinkStats", "Recent", "Request", "Waiting"]
+
+_MOST_RECENT: Final = 128
 
 
 @dataclass(slots=True)
@@ -39,6 +41,34 @@ class LinkStats:
         parts = [f"{n} {what}" for n, what in plain if n]
         parts += [f"{n} damaged ({kind})" for kind, n in sorted(self.bad.items())]
         return ", ".join(parts)
+
+
+class Recent:
+    """The sequence numbers that were added last, at most 128."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, None] = {}  # in the order in which they were added
+
+    def __contains__(self, number: int) -> bool:
+        return number in self._numbers
+
+    def add(self, *numbers: int) -> None:
+        """Add these; the oldest are forgotten."""
+        for number in numbers:
+            self._numbers.pop(number, None)
+            self._numbers[number] = None
+            if len(self._numbers) > _MOST_RECENT:
+                del self._numbers[next(iter(self._numbers))]
+
+    def discard(self, number: int) -> None:
+        """Forget one, if it is there."""
+        self._numbers.pop(number, None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._numbers.clear()
 
 
 class Waiting:
