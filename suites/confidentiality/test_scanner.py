@@ -24,8 +24,7 @@ def test_what_is_planted_is_found(bench: Bench, work: SecretWork, search: Secret
     work.device.test_commands.echo(f"canary {CANARY.hex(' ')}")
     found = [where for where, data, _ in work.outputs() if scanner.scan(data)]
     checks(SecretSearch.SCANNER_WORKS, any("answers" in where for where in found), expected="in an answer", seen=found)
-    for where, data, _ in work.outputs():
-        search.canaries(where, data, text=True)
+    search.canaries([(where, data) for where, data, _ in work.outputs()], text=True)
     keys = Scanner([Secret(name=f"key {number}", data=secrets.token_bytes(32)) for number in range(8)])
     chance = keys.chance(sum(len(data) for _, data, _ in work.outputs()) + MUCH)
     checks(
@@ -42,8 +41,7 @@ def test_what_is_planted_is_found(bench: Bench, work: SecretWork, search: Secret
             memories = list(work.memories())
             seen = [where for where, data in memories if scanner.scan(data, text=False)]
             checks(SecretSearch.SCANNER_WORKS, bool(seen), expected="in memory", seen=seen)
-            for where, data in memories:
-                search.canaries(where, data, text=False)
+            search.canaries(memories, text=False)
             try:
                 work.device.test_commands.poke(scratch[0] + 0x1234, bytes(len(CANARY)))
             except HarnessError as error:  # the memory is the test's own; nothing depends on it being clean

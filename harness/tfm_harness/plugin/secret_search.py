@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from tfm_harness.coverage import helper_checks
 from tfm_harness.findings import Check
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from tfm_harness.plugin.secret_work import SecretWork
 
 __all__ = ["SecretSearch", "Sought"]
+
+S = TypeVar("S")
+T = TypeVar("T")
+_AT_ONCE: Final = 2
+"""Places that are searched at a time: NumPy works without Python's lock in part, so that two take a quarter less."""
 
 Sought: TypeAlias = Sequence[tuple[Check, Sequence[Secret]]]
 """What is looked for in one go: secrets of several kinds, each with the check that fails where one of them stands."""
@@ -67,8 +74,9 @@ class SecretSearch:
         """
         scanner = _scanner(sought)
         marks = Scanner(fingerprints(marked)) if marked else None
-        for where, data, _ in self._work.outputs(begun=newest):
-            self._judge_kinds(sought, scanner.scan(data), where)
+        outputs = [(where, data) for where, data, _ in self._work.outputs(begun=newest)]
+        for (where, _), leaks in zip(outputs, _each(lambda each: scanner.scan(each[1]), outputs), strict=True):
+            self._judge_kinds(sought, leaks, where)
         # In all that a long run has logged, one number in millions would be a key's word by chance.
         for where, data, log in self._work.outputs(begun=True):
             self._judge_kinds(sought, scanner.alone_in(data) if log else [], f"single words, {where}")
@@ -86,33 +94,61 @@ class SecretSearch:
 
     def memory(self, sought: Sought) -> None:
         """Judge that no secret is in non-secure memory. Needs ``memory-dump`` and ``memory-map``."""
-        scanner = _scanner(sought)
-        for where, data in self._work.memories():
-            self._judge_kinds(sought, scanner.scan(data, text=False), where)
+        scanner, memories = _scanner(sought), list(self._work.memories())
+        found = _each(lambda each: scanner.scan(each[1], text=False), memories)
+        for (where, _), leaks in zip(memories, found, strict=True):
+            self._judge_kinds(sought, leaks, where)
 
-    def canaries(self, where: str, data: bytes, *, text: bool) -> None:
+    def files(self, check: Check, sought: Sequence[Secret], folder: Path, *, newest: int) -> int:
+        """Judge that no secret stands in the last `newest` bytes of any file of a folder, read as text.
+
+        Returns:
+            How many files there are. Links are left out.
+        """
+        scanner = Scanner(sought)
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+        for path, leaks in zip(files, _each(lambda path: scanner.scan(_end_of(path, newest)), files), strict=True):
+            self.judge(check, leaks, str(path.relative_to(folder)))
+        return len(files)
+
+    def canaries(self, places: Iterable[tuple[str, bytes]], *, text: bool) -> None:
         """Judge that the search finds made-up secrets, hidden in every notation in a copy of what was searched.
 
         A search that does not read a notation misses every secret in it. One secret in many may look like something
         else.
 
         Args:
-            where: name of what was searched.
-            data: what was searched.
+            places: what was searched: name and bytes.
             text: hide the notations of a text; else the forms in memory.
         """
-        seed = secrets.randbits(32)
-        missed = missed_canaries(data, seed=seed, text=text)
-        if missed:
-            again = missed_canaries(data, seed=seed + 1, text=text)
-            missed = [notation for notation in missed if notation in again]
-        seen, subject = f"missed: {', '.join(missed)}", f"canaries in {where} (seed {seed})"
-        self._checks(self.SCANNER_WORKS, not missed, expected="every notation", seen=seen, subject=subject)
+        seeded = [(where, data, secrets.randbits(32)) for where, data in places]
+
+        def missed_in(each: tuple[str, bytes, int]) -> list[str]:
+            _, data, seed = each
+            missed = missed_canaries(data, seed=seed, text=text)
+            again = missed_canaries(data, seed=seed + 1, text=text) if missed else ()
+            return [notation for notation in missed if notation in again]
+
+        for (where, _, seed), missed in zip(seeded, _each(missed_in, seeded), strict=True):
+            seen, subject = f"missed: {', '.join(missed)}", f"canaries in {where} (seed {seed})"
+            self._checks(self.SCANNER_WORKS, not missed, expected="every notation", seen=seen, subject=subject)
 
     def _judge_kinds(self, sought: Sought, leaks: Sequence[Leak], where: str) -> None:
         for check, some in sought:
             names = {secret.name for secret in some}
             self.judge(check, [leak for leak in leaks if leak.secret in names], where)
+
+
+def _each(search: Callable[[T], S], places: Sequence[T]) -> Iterator[S]:
+    """What a search finds in each of the places, in their order."""
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="search") as pool:
+        yield from pool.map(search, places)
+
+
+def _end_of(path: Path, size: int) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - size))
+        return stream.read(size)
 
 
 def _scanner(sought: Sought) -> Scanner:
