@@ -13,7 +13,7 @@ import os
 import sys
 import weakref
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self, TypeAlias
@@ -91,7 +91,6 @@ class ReferenceEngine:
         self._infos: dict[str, ModelInfo] = {}
         self._pid = os.getpid()
         self._record: EngineRecord | None = None
-        self._beside: ThreadPoolExecutor | None = None  # for `computing`
         self.partial = False  # whether the engine declares that it runs only some kinds of models
         _ALL.add(self)
         try:
@@ -171,13 +170,8 @@ class ReferenceEngine:
 
         The engine must not be used in the block otherwise. The computation has ended when the block is left.
         """
-        if self._beside is None or self._pid != os.getpid():
-            self._beside = ThreadPoolExecutor(1, thread_name_prefix="reference")
-        future = self._beside.submit(self.run, model, inputs, name=name, state=state, fresh=fresh)
-        try:
-            yield future
-        finally:
-            wait([future])
+        with ThreadPoolExecutor(1, thread_name_prefix="reference") as pool:
+            yield pool.submit(self.run, model, inputs, name=name, state=state, fresh=fresh)
 
     def tensors(
         self,
@@ -231,9 +225,6 @@ class ReferenceEngine:
     def close(self) -> None:
         """End the worker. Safe to call twice; the next call starts a new one."""
         worker, self._worker, self._loaded = self._worker, None, ""
-        beside, self._beside = self._beside, None
-        if beside is not None:
-            beside.shutdown(wait=False)
         if worker is not None and self._pid == os.getpid():
             worker.forget()
 
