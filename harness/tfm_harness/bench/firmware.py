@@ -168,20 +168,15 @@ class Firmware:
         self._boots.append(time.perf_counter() - began)
         return self.description
 
-    def wait_new_boot(self, *, told: bool = False) -> Description:
+    def wait_new_boot(self) -> Description:
         """Like `wait_ready`, after a reset that takes a moment in which the previous boot still answers.
 
         A boot is a new one if its counter or its seed differs. If the firmware gives neither, its answer is accepted.
         If both stay the same, it is asked again for three seconds, and then tests must judge it.
 
-        Args:
-            told: the board itself said that it has reset, so that the previous boot answers no more.
-
         Raises:
             InfrastructureError, ProductError: as `wait_ready`.
         """
-        if told:
-            return self.wait_ready()
         before = _boot_of(self._description)
         deadline = time.monotonic() + _LINGERING
         console = self._board.console(self._combination.build.console)

@@ -58,7 +58,8 @@ class RestartableCombination(OpenCombination):
             with self.booting():
                 told = self.reset_monitor.await_reset(self.boot_timeout)
                 self._started()
-                description = self.firmware.wait_new_boot(told=told)
+                # A boot before a reset that was told answers no more.
+                description = self.firmware.wait_ready() if told else self.firmware.wait_new_boot()
         self._restate()
         return description
 
