@@ -44,6 +44,7 @@ def run(folder: Path, name: str, count: int, *more: str) -> tuple[float, float, 
         "--tfm-build=reference",
     ]
     words += [f"--tfm-run-dir={folder}/{name}", f"--tfm-state-dir={folder}/state", f"--junit-xml={folder}/{name}.xml"]
+    words += [f"--basetemp={folder}/{name}.tmp"]  # pytest would remove what other sessions have left in its usual one
     words += ["-n", str(count)] if count > 1 else []
     words += [str(ROOT / "suites"), *more]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
