@@ -30,10 +30,11 @@ REGISTERS = Check(
 @pytest.mark.needs("known-secrets", "memory-dump", "memory-map")
 def test_no_key_is_left_in_memory(bench: Bench, device: Device, work: SecretWork, search: SecretSearch) -> None:
     work.keys()
-    search.memory([(SecretSearch.SECRET_LEFT, work.secrets())])
-    if not bench.missing(["warm-reset"]):
-        device.reset(ResetKind.WARM)
+    with search.beside():
         search.memory([(SecretSearch.SECRET_LEFT, work.secrets())])
+        if not bench.missing(["warm-reset"]):
+            device.reset(ResetKind.WARM)
+            search.memory([(SecretSearch.SECRET_LEFT, work.secrets())])
 
 
 @pytest.mark.thorough

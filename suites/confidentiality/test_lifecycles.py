@@ -20,7 +20,7 @@ def test_nothing_secret_appears_in_another_lifecycle(
     """
     work = SecretWork(bench, device, start=False)
     search = SecretSearch(work, checks)
-    with bench.provisioned(lifecycle):
+    with search.beside(), bench.provisioned(lifecycle):
         work.keys()
         keys, models = work.known_keys(), work.models()
         out = [(SecretSearch.SECRET_OUT, keys), (SecretSearch.MODEL_OUT, models)]

@@ -47,7 +47,7 @@ def test_no_key_appears_when_the_fuses_are_damaged(
     whole = make_otp(huk=huk, lifecycle=0x3000, implementation_id=bytes(range(32)))
     search = SecretSearch(work, checks)
     secrets = [Secret(name="the hardware unique key in damaged fuses", data=huk)]
-    with virtual.fuses() as burn:
+    with search.beside(), virtual.fuses() as burn:
         for at in places:
             burn(Burned(otp=whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]), answers=False)
             bench.answers()
@@ -57,8 +57,9 @@ def test_no_key_appears_when_the_fuses_are_damaged(
 @pytest.mark.needs("sensor", "stimulus", "sensor-model")
 def test_no_sample_appears_in_an_output(work: SecretWork, stimulus: Stimulus, search: SecretSearch) -> None:
     work.sensor(stimulus)
-    search.outputs([(SecretSearch.SENSOR_OUT, work.sensor_secrets())])
-    search.lines(work.samples)
+    with search.beside():
+        search.outputs([(SecretSearch.SENSOR_OUT, work.sensor_secrets())])
+        search.lines(work.samples)
 
 
 @pytest.mark.thorough

@@ -22,26 +22,28 @@ def test_what_is_planted_is_found(bench: Bench, work: SecretWork, search: Secret
     """The non-secure side itself is made to hold and to say a text: in answers, and in its memory."""
     scanner = Scanner([Secret(name="the canary", data=CANARY)])
     work.device.test_commands.echo(f"canary {CANARY.hex(' ')}")
-    found = [where for where, data, _ in work.outputs() if scanner.scan(data)]
-    checks(SecretSearch.SCANNER_WORKS, any("answers" in where for where in found), expected="in an answer", seen=found)
-    search.canaries([(where, data) for where, data, _ in work.outputs()], text=True)
-    keys = Scanner([Secret(name=f"key {number}", data=secrets.token_bytes(32)) for number in range(8)])
-    chance = keys.chance(sum(len(data) for _, data, _ in work.outputs()) + MUCH)
-    checks(
-        SecretSearch.SCANNER_WORKS,
-        chance < CHANCE,
-        expected=f"chance hits below {CHANCE:g}",
-        seen=f"{chance:.1e}",
-        subject="chance",
-    )
-    if not bench.missing(["memory-dump", "memory-map", "probe"]):
-        scratch = bench.memory_map.scratch
+    outputs = [(where, data) for where, data, _ in work.outputs()]
+    with search.beside():
+        search.canaries(outputs, text=True)
+        said = any(scanner.scan(data) for where, data in outputs if "answers" in where)
+        checks(SecretSearch.SCANNER_WORKS, said, expected="in an answer", seen="not found")
+        keys = Scanner([Secret(name=f"key {number}", data=secrets.token_bytes(32)) for number in range(8)])
+        chance = keys.chance(sum(len(data) for _, data in outputs) + MUCH)
+        checks(
+            SecretSearch.SCANNER_WORKS,
+            chance < CHANCE,
+            expected=f"chance hits below {CHANCE:g}",
+            seen=f"{chance:.1e}",
+            subject="chance",
+        )
+        scratch = None if bench.missing(["memory-dump", "memory-map", "probe"]) else bench.memory_map.scratch
         if scratch is not None:
             work.device.test_commands.poke(scratch[0] + 0x1234, CANARY)
-            memories = list(work.memories())
-            seen = [where for where, data in memories if scanner.scan(data, text=False)]
-            checks(SecretSearch.SCANNER_WORKS, bool(seen), expected="in memory", seen=seen)
-            search.canaries(memories, text=False)
+            memories = dict(work.memories())
+            search.canaries(memories.items(), text=False)
+            here = [region.name for region in bench.memory_map.memory if region.at <= scratch[0] < region.end]
+            held = any(scanner.scan(memories.get(name, b""), text=False) for name in here)
+            checks(SecretSearch.SCANNER_WORKS, held, expected="in memory", seen="not found")
             try:
                 work.device.test_commands.poke(scratch[0] + 0x1234, bytes(len(CANARY)))
             except HarnessError as error:  # the memory is the test's own; nothing depends on it being clean

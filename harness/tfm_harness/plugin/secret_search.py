@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
@@ -59,6 +61,27 @@ class SecretSearch:
 
     def __init__(self, work: SecretWork, checks: Checks) -> None:
         self._work, self._checks = work, checks
+        self._pool: ThreadPoolExecutor | None = None
+        self._begun: list[Callable[[], None]] = []
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """In this block the device can work on while what it gave is searched.
+
+        The methods read what is to be searched, and return; their findings are judged when the block ends, also by an
+        error.
+        """
+        if self._pool is not None:  # a block like this one is open
+            yield
+            return
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="search") as pool:
+            self._pool = pool
+            try:
+                yield
+            finally:
+                begun, self._begun, self._pool = self._begun, [], None
+                for judge in begun:
+                    judge()
 
     def judge(self, check: Check, leaks: Sequence[Leak], where: str) -> None:
         """Judge that nothing was found there."""
@@ -74,30 +97,49 @@ class SecretSearch:
         """
         scanner = _scanner(sought)
         marks = Scanner(fingerprints(marked)) if marked else None
-        outputs = [(where, data) for where, data, _ in self._work.outputs(begun=newest)]
-        for (where, _), leaks in zip(outputs, _each(lambda each: scanner.scan(each[1]), outputs), strict=True):
-            self._judge_kinds(sought, leaks, where)
+        fresh = list(self._work.outputs(begun=True))
+
         # In all that a long run has logged, one number in millions would be a key's word by chance.
-        for where, data, log in self._work.outputs(begun=True):
-            self._judge_kinds(sought, scanner.alone_in(data) if log else [], f"single words, {where}")
+        def single(output: tuple[str, bytes, bool]) -> tuple[list[Leak], list[Leak]]:
+            _, data, log = output
+            marked_here = [] if marks is None else [*marks.scan(data), *(marks.alone_in(data) if log else ())]
+            return scanner.alone_in(data) if log else [], marked_here
+
+        def judge(output: tuple[str, bytes, bool], found: tuple[list[Leak], list[Leak]]) -> None:
+            alone, marked_here = found
+            self._judge_kinds(sought, alone, f"single words, {output[0]}")
             if marks is not None:
-                found = [*marks.scan(data), *(marks.alone_in(data) if log else ())]
-                self.judge(self.SECRET_OUT, found, f"fingerprints, {where}")
+                self.judge(self.SECRET_OUT, marked_here, f"fingerprints, {output[0]}")
+
+        self._each(
+            fresh if newest else list(self._work.outputs()),
+            lambda output: scanner.scan(output[1]),
+            lambda output, leaks: self._judge_kinds(sought, leaks, output[0]),
+        )
+        self._each(fresh, single, judge)
 
     def lines(self, samples: Sequence[SampleValues], *, newest: bool = False) -> None:
         """Judge that no line of a log shows these samples; with `newest`, of the lines since the cold start."""
-        for where, data, log in self._work.outputs(begun=newest):
-            lines = [*samples_in(data, samples), *series_in(data, samples)] if log else []
+
+        def shown(output: tuple[str, bytes, bool]) -> list[tuple[int, bytes]]:
+            _, data, log = output
+            return [*samples_in(data, samples), *series_in(data, samples)] if log else []
+
+        def judge(output: tuple[str, bytes, bool], lines: list[tuple[int, bytes]]) -> None:
             seen = b"; ".join(line for _, line in lines[:3]).decode("ascii", "backslashreplace")
-            subject = f"lines of {where}"
+            subject = f"lines of {output[0]}"
             self._checks(self.SENSOR_OUT, not lines, expected="no values of a sample", seen=seen, subject=subject)
+
+        self._each(list(self._work.outputs(begun=newest)), shown, judge)
 
     def memory(self, sought: Sought) -> None:
         """Judge that no secret is in non-secure memory. Needs ``memory-dump`` and ``memory-map``."""
-        scanner, memories = _scanner(sought), list(self._work.memories())
-        found = _each(lambda each: scanner.scan(each[1], text=False), memories)
-        for (where, _), leaks in zip(memories, found, strict=True):
-            self._judge_kinds(sought, leaks, where)
+        scanner = _scanner(sought)
+        self._each(
+            list(self._work.memories()),
+            lambda memory: scanner.scan(memory[1], text=False),
+            lambda memory, leaks: self._judge_kinds(sought, leaks, memory[0]),
+        )
 
     def files(self, check: Check, sought: Sequence[Secret], folder: Path, *, newest: int) -> int:
         """Judge that no secret stands in the last `newest` bytes of any file of a folder, read as text.
@@ -107,8 +149,11 @@ class SecretSearch:
         """
         scanner = Scanner(sought)
         files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
-        for path, leaks in zip(files, _each(lambda path: scanner.scan(_end_of(path, newest)), files), strict=True):
-            self.judge(check, leaks, str(path.relative_to(folder)))
+        self._each(
+            sorted(files, key=lambda path: -path.stat().st_size),  # the longest search begins first
+            lambda path: scanner.scan(_end_of(path, newest)),
+            lambda path, leaks: self.judge(check, leaks, str(path.relative_to(folder))),
+        )
         return len(files)
 
     def canaries(self, places: Iterable[tuple[str, bytes]], *, text: bool) -> None:
@@ -121,17 +166,27 @@ class SecretSearch:
             places: what was searched: name and bytes.
             text: hide the notations of a text; else the forms in memory.
         """
-        seeded = [(where, data, secrets.randbits(32)) for where, data in places]
+        seed = secrets.randbits(32)
 
-        def missed_in(each: tuple[str, bytes, int]) -> list[str]:
-            _, data, seed = each
+        def missed_in(data: bytes) -> list[str]:
             missed = missed_canaries(data, seed=seed, text=text)
             again = missed_canaries(data, seed=seed + 1, text=text) if missed else ()
             return [notation for notation in missed if notation in again]
 
-        for (where, _, seed), missed in zip(seeded, _each(missed_in, seeded), strict=True):
-            seen, subject = f"missed: {', '.join(missed)}", f"canaries in {where} (seed {seed})"
-            self._checks(self.SCANNER_WORKS, not missed, expected="every notation", seen=seen, subject=subject)
+        def judge(places: Sequence[tuple[str, bytes]], missed: Sequence[list[str]]) -> None:
+            for (where, _), here in zip(places, missed, strict=True):
+                seen, subject = f"missed: {', '.join(here)}", f"canaries in {where} (seed {seed})"
+                self._checks(self.SCANNER_WORKS, not here, expected="every notation", seen=seen, subject=subject)
+
+        # One after the other: many small steps of Python are slower in two threads than in one.
+        self._each([list(places)], lambda some: [missed_in(data) for _, data in some], judge)
+
+    def _each(self, places: Sequence[T], search: Callable[[T], S], judge: Callable[[T, S], None]) -> None:
+        """Search these places, and judge what is found in each, in their order."""
+        with self.beside():
+            assert self._pool is not None  # noqa: S101 - the block has opened it
+            for place in places:
+                self._begun.append(partial(_judge, self._pool.submit(search, place), partial(judge, place)))
 
     def _judge_kinds(self, sought: Sought, leaks: Sequence[Leak], where: str) -> None:
         for check, some in sought:
@@ -139,10 +194,8 @@ class SecretSearch:
             self.judge(check, [leak for leak in leaks if leak.secret in names], where)
 
 
-def _each(search: Callable[[T], S], places: Sequence[T]) -> Iterator[S]:
-    """What a search finds in each of the places, in their order."""
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="search") as pool:
-        yield from pool.map(search, places)
+def _judge(found: Future[S], judge: Callable[[S], None]) -> None:
+    judge(found.result())
 
 
 def _end_of(path: Path, size: int) -> bytes:
@@ -152,4 +205,10 @@ def _end_of(path: Path, size: int) -> bytes:
 
 
 def _scanner(sought: Sought) -> Scanner:
-    return Scanner([secret for _, some in sought for secret in some])
+    return _scanner_for(tuple(secret for _, some in sought for secret in some))
+
+
+@lru_cache(maxsize=2)
+def _scanner_for(secrets: tuple[Secret, ...]) -> Scanner:
+    """One scanner for outputs and memory, in which the same secrets are looked for."""
+    return Scanner(secrets)

@@ -18,6 +18,11 @@ _LONG_BASE85 = 20  # characters for sixteen bytes; shorter stretches occur in an
 _SHORT_GROUP, _LONG_GROUP = 3, 16
 _APART = 4
 _LEAST_LINE = 4
+_ONLY_HEX = 64
+"""A stretch of so many hexadecimal digits is no other encoding.
+
+In base64 a random key has only such digits once in 2**61, in base32hex once in 2**52.
+"""
 _LEAST_UU, _MOST_UU = 8, 61
 """The fewest bytes and the most characters of a line of uuencode that words precede."""
 _MOST_CUT = 4
@@ -30,7 +35,7 @@ def base_readings(block: Text) -> Iterator[Reading]:
     base64 = np.zeros(0, np.int64), np.zeros(0, np.int64)
     for name, kind, bits in (("base64", BASE64, 6), ("base32", BASE32, 5)):
         here = of & kind != 0
-        long = runs(here, _LONG[bits])
+        long = _encoded(of, *runs(here, _LONG[bits]))
         yield from _based(name, raw, long if bits == 6 else _one_case(raw, *long), bits)
         start, end = runs(here)
         yield from _grouped(name, block, start, end, bits)
@@ -39,7 +44,7 @@ def base_readings(block: Text) -> Iterator[Reading]:
             base64 = start, end
     further = np.frombuffer(raw.tobytes().translate(_FURTHER), np.uint8)
     yield from _uuencoded(block, further & _WORD_BEFORE != 0)
-    five = runs(further & _BASE32HEX != 0, _LONG[5])
+    five = _encoded(of, *runs(further & _BASE32HEX != 0, _LONG[5]))
     yield from _based("base32hex", raw, _one_case(raw, *five), 5, _FIVE_HEX)
     for rank, (name, table) in enumerate(_EIGHTY_FIVE.items()):
         start, end = runs(further & 1 << rank != 0, _LONG_BASE85)
@@ -55,6 +60,16 @@ def _inside(start: Ints, end: Ints, first: Ints, behind: Ints) -> Flags:
     at = np.searchsorted(first, start, "right") - 1
     found: Flags = (at >= 0) & (behind[at] >= end)
     return found
+
+
+def _encoded(kinds: Bytes, start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """The stretches without those that are long and hold nothing but hexadecimal digits: they are read as such."""
+    long = np.flatnonzero(end - start >= _ONLY_HEX)
+    if not len(long):
+        return start, end
+    digits = np.append(0, np.cumsum(kinds & HEX != 0))
+    only = digits[end[long]] - digits[start[long]] == end[long] - start[long]
+    return np.delete(start, long[only]), np.delete(end, long[only])
 
 
 def _one_case(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Ints]:

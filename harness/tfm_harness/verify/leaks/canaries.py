@@ -11,6 +11,7 @@ import struct
 import urllib.parse
 import zlib
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from tfm_harness.verify.leaks.scanner import Scanner
 from tfm_harness.verify.leaks.secrets import WORD, Secret, telling
@@ -276,9 +277,9 @@ def missed_canaries(data: bytes, *, seed: int, text: bool = True) -> list[str]:
         seed: the seed of the canaries and their places.
         text: plant the notations of a text; else the forms in memory.
     """
-    rng = random.Random(seed)  # noqa: S311 - canaries guard nothing; the same seed must give the same ones
     written = NOTATIONS if text else RAW_NOTATIONS
-    keys = {name: _canary(rng) for name in written}
+    keys, scanner = _canaries(seed, text=text)
+    rng = _random(f"places {seed}")
     start = rng.randrange(max(1, len(data) - _SLICE))
     piece = data[start : start + _SLICE]
     places = sorted(rng.randrange(len(piece) + 1) for _ in written)
@@ -290,9 +291,21 @@ def missed_canaries(data: bytes, *, seed: int, text: bool = True) -> list[str]:
         planted += b"\n" + written_out + b"\n" if text else written_out + b"\0" * 8
         before = at
     planted += piece[before:]
-    found = Scanner([Secret(name=name, data=key) for name, key in keys.items()]).scan(bytes(planted), text=text)
-    seen = {leak.secret for leak in found}
+    seen = {leak.secret for leak in scanner.scan(bytes(planted), text=text)}
     return [name for name in written if name not in seen]
+
+
+@lru_cache(maxsize=2)
+def _canaries(seed: int, *, text: bool) -> tuple[Mapping[str, bytes], Scanner]:
+    """A canary for each notation, and the scanner that looks for them: several places are seeded with the same ones."""
+    rng = _random(f"canaries {seed}")
+    keys = {name: _canary(rng) for name in (NOTATIONS if text else RAW_NOTATIONS)}
+    return keys, Scanner([Secret(name=name, data=key) for name, key in keys.items()])
+
+
+def _random(seed: str) -> random.Random:
+    """The same seed gives the same canaries and places."""
+    return random.Random(seed)  # noqa: S311 - canaries guard nothing
 
 
 def _canary(rng: random.Random) -> bytes:
