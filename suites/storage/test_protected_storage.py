@@ -100,7 +100,7 @@ def test_write_once_and_a_full_store(
     secret = hashlib.sha256(b"TEST_ONLY write once").digest()
     with virtual.other_board(Burned(huk=secret)):
         at, message = storage.set(A, b"for good", flags=WRITE_ONCE)
-        whole = storage.flash.read()[at : at + message.size]
+        whole = storage.flash.read(at, message.size)
         checks.equal(READ_BACK, commands.ps_get(A).flags, WRITE_ONCE, subject="flags")
         key, head, nonce = reference_symmetric_key(secret, "storage"), whole[: -len(message.ciphertext)], message.nonce
         assert nonce is not None
@@ -198,7 +198,7 @@ def test_a_read_gives_what_was_stored_and_nothing_else(bench: Bench, storage: St
         words = f"{room} bytes from {offset} on"
         checks.equal(READ_BACK, read(offset, room), (0, given + fill[len(given) :]), subject=words)
     for place in (0, 20, message.size // 2, message.size - 17, message.size - 16, message.size - 1):
-        byte = storage.flash.read()[at + place]
+        byte = storage.flash.read(at + place, 1)[0]
         with storage.flash.changed(at + place, bytes([byte ^ 1])):
             status, left = read(0, 64)
         subject = f"byte {place} of {message.size} changed"

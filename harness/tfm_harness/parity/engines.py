@@ -7,13 +7,14 @@ fully connected). An engine must pass a self-test with stored vectors before it 
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import contextlib
 import os
 import sys
 import weakref
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from hashlib import sha256
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self, TypeAlias
@@ -170,8 +171,20 @@ class ReferenceEngine:
 
         The engine must not be used in the block otherwise. The computation has ended when the block is left.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="reference") as pool:
-            yield pool.submit(self.run, model, inputs, name=name, state=state, fresh=fresh)
+        found: Future[Arrays] = Future()
+
+        def compute() -> None:
+            try:
+                found.set_result(self.run(model, inputs, name=name, state=state, fresh=fresh))
+            except BaseException as error:  # noqa: BLE001 - the future gives it to the block
+                found.set_exception(error)
+
+        # `threading` waits until a thread has begun: a millisecond each time while the emulator is busy.
+        _thread.start_new_thread(compute, ())
+        try:
+            yield found
+        finally:
+            wait([found])
 
     def tensors(
         self,

@@ -12,7 +12,7 @@ import pytest
 from tfm_harness.coverage import helper_checks
 from tfm_harness.findings import Check
 from tfm_harness.protocol.smp.answers import Refused
-from tfm_harness.verify.stored_objects import messages_in
+from tfm_harness.verify.stored_objects import MOST_BYTES, messages_in
 
 if TYPE_CHECKING:
     from tfm_harness.bench.device import Device
@@ -37,9 +37,10 @@ class StorageFlash:
         """Where the secure side sees it."""
         return self._nv.address + self._at
 
-    def read(self) -> bytes:
-        """All of it."""
-        return self._nv.read(self._at, self.size)
+    def read(self, at: int = 0, most: int | None = None) -> bytes:
+        """What it holds from `at` on, at most `most` bytes (default: to the end)."""
+        rest = self.size - at
+        return self._nv.read(self._at + at, rest if most is None else min(most, rest))
 
     def write(self, content: bytes, at: int = 0) -> None:
         """Change it under the device."""
@@ -94,11 +95,7 @@ class StoredObjects:
         self._stored.add(uid)
         self.device.test_commands.ps_set(uid, data, flags=flags)
         after = self.flash.read()
-        new = {
-            at: message
-            for at, message in messages_in(after).items()
-            if before[at : at + message.size] != after[at : at + message.size]
-        }
+        new = _changed_messages(before, after)
         if len(new) != 1:
             pytest.fail(
                 f"storing an object of {len(data)} bytes left {len(new)} new COSE_Encrypt0 messages in the flash"
@@ -135,6 +132,21 @@ class StoredObjects:
         for uid in sorted(self._stored):
             with contextlib.suppress(Refused):
                 self.device.test_commands.ps_remove(uid)
+
+
+def _changed_messages(before: bytes, after: bytes) -> dict[int, EncryptedMessage]:
+    """The messages of which any byte changed, by their offsets. Only what is near a change is read."""
+    blocks = range(0, len(after), MOST_BYTES)
+    differ = [at for at in blocks if before[at : at + MOST_BYTES] != after[at : at + MOST_BYTES]]
+    if not differ:
+        return {}
+    first = max(0, differ[0] - MOST_BYTES)
+    found = messages_in(after[first : differ[-1] + 2 * MOST_BYTES])
+    return {
+        first + at: message
+        for at, message in found.items()
+        if before[first + at : first + at + message.size] != after[first + at : first + at + message.size]
+    }
 
 
 def storage_flash(bench: Bench, virtual: VirtualBoard) -> StorageFlash | None:

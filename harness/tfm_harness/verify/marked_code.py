@@ -10,11 +10,11 @@ import bisect
 import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from tfm_harness.errors import ProductError
-from tfm_harness.verify.elf import MAGIC, Segment, load_segments
+from tfm_harness.verify.elf import Segment, load_segments
 
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
@@ -119,9 +119,8 @@ def read_marked_code(data: bytes, *, names: Iterable[str] = (), section: str = D
     from elftools.common.exceptions import ELFError
     from elftools.construct import ConstructError
 
-    segments = tuple(load_segments(data))
     try:
-        return _read(data, frozenset(names), section, segments)
+        return _read(data, frozenset(names), section)
     except (ELFError, ConstructError, ValueError, KeyError, AssertionError) as error:
         raise ProductError(
             "the image's symbols cannot be read", kind="elf", expected="an ELF file with symbols", seen=str(error)
@@ -134,11 +133,12 @@ def _open(data: bytes) -> ELFFile:
     return ELFFile(io.BytesIO(data))
 
 
-def _read(data: bytes, names: frozenset[str], section: str, segments: tuple[Segment, ...]) -> MarkedCode:
-    if not data.startswith(MAGIC):
-        raise ValueError("no ELF file")
+@lru_cache(maxsize=2)
+def _read(data: bytes, names: frozenset[str], section: str) -> MarkedCode:
+    """As `read_marked_code`; each test of a suite asks for the same image's code."""
     from elftools.elf.sections import SymbolTableSection
 
+    segments = tuple(load_segments(data))
     elf = _open(data)
     table = elf.get_section_by_name(".symtab")
     marked = elf.get_section_by_name(section)

@@ -9,12 +9,13 @@ from tfm_harness.errors import ProductError
 from tfm_harness.verify import cbor
 from tfm_harness.verify.cose_encrypt0 import EncryptedMessage, parse_encrypted
 
-__all__ = ["NONSECURE_OWNER", "messages_in", "object_aad"]
+__all__ = ["MOST_BYTES", "NONSECURE_OWNER", "messages_in", "object_aad"]
 
 NONSECURE_OWNER: Final = -1
 """The client id under which the non-secure side stores objects."""
 _BEGIN = b"\xd0\x83"  # tag 16, array of three
-_MOST = 4096
+MOST_BYTES: Final = 4096
+"""The most bytes of a message."""
 
 
 def object_aad(uid: int, *, owner: int = NONSECURE_OWNER, flags: int = 0) -> bytes:
@@ -28,6 +29,6 @@ def messages_in(flash: bytes) -> dict[int, EncryptedMessage]:
     at = flash.find(_BEGIN)
     while at >= 0:
         with contextlib.suppress(ProductError):  # these two bytes may occur anywhere, without a message
-            found[at] = parse_encrypted(flash[at : at + _MOST], rest=True)
+            found[at] = parse_encrypted(flash[at : at + MOST_BYTES], rest=True)
         at = flash.find(_BEGIN, at + 1)
     return found
