@@ -16,7 +16,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from tfm_harness.console.base import Console, Mark
 from tfm_harness.console.deadline import Deadline
@@ -32,6 +33,7 @@ __all__ = ["SmpLink"]
 _SLICE = 0.25  # seconds between looks at the board while an answer is awaited
 _LOG_LINES = 500
 _MOST_UNDOCUMENTED = 64  # most keys kept for the report; a single answer may exceed it
+_MOST_AT_ONCE = 64  # requests of a burst
 _DRAIN_LIMIT = 10.0  # seconds after which unsolicited frames are a flood
 
 
@@ -39,6 +41,14 @@ class _Damaged(Exception):  # noqa: N818 - control flow inside this module, neve
     def __init__(self, bad: BadFrame) -> None:
         super().__init__(bad.kind)
         self.bad = bad
+
+
+def _growing(requests: Iterator[Request]) -> Iterator[list[Request]]:
+    """Groups of 1, 2, 4 and so on."""
+    size = 1
+    while group := list(islice(requests, size)):
+        yield group
+        size *= 2
 
 
 class SmpLink:
@@ -131,26 +141,34 @@ class SmpLink:
             self.stats.retries += 1
         raise HarnessBug("a request ended without an answer and without an error", kind="smp-loop")
 
-    def burst(self, requests: Sequence[Request], *, timeout: float) -> list[bytes | None]:
+    def burst(self, requests: Iterable[Request], *, timeout: float) -> list[bytes | None]:
         """Send all requests at once. Returns the answers' CBOR in order, None for each that did not come.
 
         At most 64 requests, so that no sequence number repeats. It waits until all answers have come, or until none has
         come for `timeout` seconds, because a slow host delays each answer. So it ends after `timeout` times the number
         of requests at the latest. No request is repeated.
+
+        Requests of an iterator are made here. They are sent in groups, each twice as large as the one before, so that
+        the device works on the first ones while the others are made.
         """
-        if len(requests) > 64:
-            raise ValueError("at most 64 requests in a burst")
         waiting: dict[int, Header] = {}
         order: list[int] = []
-        frames = bytearray()
-        for request in requests:
-            sequence, header, frame = self._send(request)
-            waiting[sequence] = header
-            order.append(sequence)
-            frames += frame
+
+        def frames(group: Sequence[Request]) -> bytes:
+            if len(order) + len(group) > _MOST_AT_ONCE:
+                raise ValueError(f"at most {_MOST_AT_ONCE} requests in a burst")
+            made = [self._send(request) for request in group]
+            waiting.update((sequence, header) for sequence, header, _ in made)
+            order.extend(sequence for sequence, _, _ in made)
+            return b"".join(frame for _, _, frame in made)
+
+        groups = iter([requests]) if isinstance(requests, Sequence) else _growing(iter(requests))
+        first = frames(next(groups, ()))
         answers: dict[int, bytes] = {}
         with Waiting(self.stats):
-            self.console.write(bytes(frames))
+            self.console.write(first)
+            for group in groups:
+                self.console.write(frames(group))
             deadline = Deadline.after(timeout, self._clock)
             while waiting:
                 try:

@@ -100,10 +100,10 @@ class SmpTestCommands(SmpCore):
         name = command.name.lower().replace("_", "-")
         for at in range(0, len(questions), _PROBES_AT_A_TIME):
             part = questions[at : at + _PROBES_AT_A_TIME]
-            requests = [
+            requests = (
                 Request(op=Op.WRITE, group=GROUP_INFERENCE, command=command, payload=cbor.encode(question), name=name)
                 for question in part
-            ]
+            )
             for question, payload in zip(part, self.link.burst(requests, timeout=self.timeout), strict=True):
                 if payload is None and self.console.lossless:
                     raise ProductError(
