@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import binascii
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -238,6 +238,40 @@ def test_a_burst_gives_each_answer_its_place_and_none_where_none_came(link: SmpL
     answers = link.burst(requests, timeout=SHORT)
     assert answers == [b"\xa1\x61r\x61a", None, None, b"\xa1\x61r\x61d"]
     assert link.stats.lost == 2
+
+
+def test_requests_of_an_iterator_are_sent_in_growing_groups(
+    link: SmpLink, firmware: SmpFirmware, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    firmware.commands[0, 0] = lambda a: {"r": a["d"]}
+    steps: list[str] = []
+    write = link.console.write
+
+    def told(data: bytes) -> None:
+        steps.append(f"sent {data.count(bytes([6, 9]))}")
+        write(data)
+
+    def make(number: int) -> Request:
+        steps.append(f"made {number}")
+        return Request(op=Op.WRITE, group=0, command=0, payload=b"\xa1\x61d\x61" + bytes([97 + number]))
+
+    monkeypatch.setattr(link.console, "write", told)
+    answers = link.burst(map(make, range(6)), timeout=1)
+    assert answers == [b"\xa1\x61r\x61" + bytes([97 + number]) for number in range(6)]
+    assert steps == [
+        "made 0", "sent 1", "made 1", "made 2", "sent 2", "made 3", "made 4", "made 5", "sent 3",
+    ]  # fmt: skip
+    steps.clear()
+    link.burst([make(0), make(1)], timeout=1)
+    assert steps == ["made 0", "made 1", "sent 2"]
+    link.settle()
+    assert link.stats.clean
+
+
+@pytest.mark.parametrize("many", [[SAFE] * 65, iter([SAFE] * 65)], ids=["list", "iterator"])
+def test_a_burst_whose_sequence_numbers_would_repeat_is_refused(link: SmpLink, many: Iterable[Request]) -> None:
+    with pytest.raises(ValueError, match="at most 64"):
+        link.burst(many, timeout=1)
 
 
 def test_a_restart_forgets_half_a_frame(link: SmpLink, firmware: SmpFirmware) -> None:

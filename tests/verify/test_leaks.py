@@ -162,6 +162,16 @@ def test_canaries_show_a_scanner_that_is_blind(monkeypatch: pytest.MonkeyPatch) 
     assert set(missed_canaries(LOG, seed=1)) == {name for name in NOTATIONS if name.startswith("base64")}
 
 
+@pytest.mark.parametrize("row", [b"3f" * 40, b"ABCDEF" * 20, b"0" * 200], ids=["digits", "capitals", "zeros"])
+@pytest.mark.parametrize("notation", ["base64", "base64 reversed", "base32", "base32hex", "base85", "hex"])
+def test_a_secret_beside_a_long_row_of_hexadecimal_digits_is_found(scanner: Scanner, notation: str, row: bytes) -> None:
+    """A long row of such digits alone is read as hexadecimal only; with any other character, as anything."""
+    written = NOTATIONS[notation](KEY)
+    texts = [row + b" " + written + b" " + row, written + b"\n" + row]
+    for text in [*texts, row + written] if notation == "base64" else texts:
+        assert scanner.scan(LOG + text + b"\n"), text
+
+
 @pytest.mark.parametrize("shift", range(5))
 @pytest.mark.parametrize("part", [KEY, HALF, KEY[::-1], KEY[1:12], bytes(b ^ 0xFF for b in KEY)])
 def test_memory_is_searched_at_every_alignment(scanner: Scanner, part: bytes, shift: int) -> None:

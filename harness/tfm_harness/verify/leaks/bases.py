@@ -19,9 +19,9 @@ _SHORT_GROUP, _LONG_GROUP = 3, 16
 _APART = 4
 _LEAST_LINE = 4
 _ONLY_HEX = 64
-"""A stretch of so many hexadecimal digits is no other encoding.
+"""A stretch of so many hexadecimal digits and nothing else is read as no other encoding.
 
-In base64 a random key has only such digits once in 2**61, in base32hex once in 2**52.
+Of random keys of 32 bytes, one in 2**65 has only such digits in base64, and one in 2**51 in base32hex.
 """
 _LEAST_UU, _MOST_UU = 8, 61
 """The fewest bytes and the most characters of a line of uuencode that words precede."""
@@ -33,9 +33,10 @@ def base_readings(block: Text) -> Iterator[Reading]:
     """Every reading of a text in one of these encodings."""
     raw, of = block.raw, block.kinds
     base64 = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    digits = runs(of & HEX != 0, _ONLY_HEX)
     for name, kind, bits in (("base64", BASE64, 6), ("base32", BASE32, 5)):
         here = of & kind != 0
-        long = _encoded(of, *runs(here, _LONG[bits]))
+        long = _without(digits, *runs(here, _LONG[bits]))
         yield from _based(name, raw, long if bits == 6 else _one_case(raw, *long), bits)
         start, end = runs(here)
         yield from _grouped(name, block, start, end, bits)
@@ -44,7 +45,7 @@ def base_readings(block: Text) -> Iterator[Reading]:
             base64 = start, end
     further = np.frombuffer(raw.tobytes().translate(_FURTHER), np.uint8)
     yield from _uuencoded(block, further & _WORD_BEFORE != 0)
-    five = _encoded(of, *runs(further & _BASE32HEX != 0, _LONG[5]))
+    five = _without(digits, *runs(further & _BASE32HEX != 0, _LONG[5]))
     yield from _based("base32hex", raw, _one_case(raw, *five), 5, _FIVE_HEX)
     for rank, (name, table) in enumerate(_EIGHTY_FIVE.items()):
         start, end = runs(further & 1 << rank != 0, _LONG_BASE85)
@@ -62,14 +63,13 @@ def _inside(start: Ints, end: Ints, first: Ints, behind: Ints) -> Flags:
     return found
 
 
-def _encoded(kinds: Bytes, start: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """The stretches without those that are long and hold nothing but hexadecimal digits: they are read as such."""
-    long = np.flatnonzero(end - start >= _ONLY_HEX)
-    if not len(long):
+def _without(others: tuple[Ints, Ints], start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """The stretches that are none of the others."""
+    if not len(others[0]):
         return start, end
-    digits = np.append(0, np.cumsum(kinds & HEX != 0))
-    only = digits[end[long]] - digits[start[long]] == end[long] - start[long]
-    return np.delete(start, long[only]), np.delete(end, long[only])
+    at = np.minimum(np.searchsorted(others[0], start), len(others[0]) - 1)
+    rest = (others[0][at] != start) | (others[1][at] != end)
+    return start[rest], end[rest]
 
 
 def _one_case(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Ints]:

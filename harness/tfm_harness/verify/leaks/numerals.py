@@ -124,16 +124,18 @@ def decimals_run_together(block: Text) -> Iterator[Reading]:
         digits = (block.raw[at] - 0x30).reshape(-1, 3).astype(np.uint16)
         three = digits[:, 0] * 100 + digits[:, 1] * 10 + digits[:, 2]
         yield Reading("decimal digits, run together", three.astype(np.uint8), at[::3])
-    data = bytearray()
-    places: list[Ints] = []
-    for first, behind in zip(start, end, strict=True):
-        if behind - first <= _MOST_BIG:
-            value = int(block.raw[first:behind].tobytes())
-            shown = value.to_bytes((value.bit_length() + 7) // 8 + 1, "big")
-            data += shown
-            places.append(np.full(len(shown), first))
-    if places:
-        yield Reading("one decimal number", np.frombuffer(bytes(data), np.uint8), np.concatenate(places))
+    fits = end - start <= _MOST_BIG
+    start, end = start[fits], end[fits]
+    shown = [_whole_number(block.raw[first:behind].tobytes()) for first, behind in zip(start, end, strict=True)]
+    if shown:
+        places = np.repeat(start, [len(each) for each in shown])
+        yield Reading("one decimal number", np.frombuffer(b"".join(shown), np.uint8), places)
+
+
+def _whole_number(digits: bytes) -> bytes:
+    """The bytes of a decimal number, with a zero before the first."""
+    value = int(digits)
+    return value.to_bytes((value.bit_length() + 7) // 8 + 1, "big")
 
 
 def octal_readings(found: Tokens) -> Iterator[Reading]:
