@@ -6,6 +6,7 @@ import secrets
 import struct
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from tfm_harness import (
     simplest,
 )
 from tfm_harness.protocol.smp import run_request
-from tfm_harness.verify import Scanner, device_secrets
+from tfm_harness.verify import Leak, Scanner, device_secrets
 
 pytestmark = pytest.mark.needs("psa-call", "probe", "memory-map", "services", "describe")
 
@@ -97,10 +98,13 @@ class Look(NamedTuple):
 
 
 class Abuser:
-    """Makes the calls of one seed, and remembers what went wrong."""
+    """Makes the calls of one seed, and remembers what went wrong.
 
-    def __init__(self, bench: Bench, device: Device, checks: Checks, seed: int) -> None:
-        self.bench, self.device, self.checks, self.seed = bench, device, checks, seed
+    What the calls wrote is searched in a thread of `pool`, while the device answers the next calls.
+    """
+
+    def __init__(self, bench: Bench, device: Device, checks: Checks, seed: int, pool: ThreadPoolExecutor) -> None:
+        self.bench, self.device, self.checks, self.seed, self.pool = bench, device, checks, seed, pool
         try:
             self.calls = RandomCalls(bench.memory_map, bench.services, seed)
         except ValueError as error:
@@ -111,6 +115,7 @@ class Abuser:
         self.inference = bench.services.get("inference")
         self.seen = b""
         self.looks: list[Look] = []
+        self.searched: tuple[list[Look], Future[list[Leak]]] | None = None
         self.scanner: Scanner | None = None
         if not bench.missing(["memory-dump", "known-secrets"]):
             huk = bench.board.identity.huk
@@ -148,12 +153,20 @@ class Abuser:
             self.search()
 
     def search(self) -> None:
-        """Search what has been kept."""
+        """Begin to search what has been kept, and judge the search before this one."""
+        self.judge_search()
         looks, self.looks = self.looks, []
+        if self.scanner is not None and looks:
+            data = b"".join(look.data for look in looks)
+            self.searched = looks, self.pool.submit(self.scanner.scan, data, text=False)
+
+    def judge_search(self) -> None:
+        """Judge what was found in what had been kept."""
+        searched, self.searched = self.searched, None
         scratch = self.bench.memory_map.scratch
-        if self.scanner is None or scratch is None:
+        if searched is None or scratch is None:
             return
-        leaks = self.scanner.scan(b"".join(look.data for look in looks), text=False)
+        looks, leaks = searched[0], searched[1].result()
         for leak in leaks[:1]:
             at, look = leak.at, looks[0]
             for look in looks:
@@ -268,13 +281,15 @@ def abused(bench: Bench, device: Device) -> Iterator[Device]:
 
 @pytest.mark.parametrize("count", [320, pytest.param(10_000, marks=pytest.mark.thorough(count=320))])
 def test_random_calls(bench: Bench, abused: Device, checks: Checks, count: int) -> None:
-    abuser = Abuser(bench, abused, checks, seed=count)
-    made = list(abuser.calls.calls(count))
-    for at in range(0, count, AT_A_TIME):
-        abuser.run(made[at : at + AT_A_TIME])
-        if abuser.found >= MOST_FINDINGS:
-            break
-    abuser.search()
+    with ThreadPoolExecutor(1, thread_name_prefix="search") as pool:
+        abuser = Abuser(bench, abused, checks, count, pool)
+        made = list(abuser.calls.calls(count))
+        for at in range(0, count, AT_A_TIME):
+            abuser.run(made[at : at + AT_A_TIME])
+            if abuser.found >= MOST_FINDINGS:
+                break
+        abuser.search()
+        abuser.judge_search()
     checks(SURVIVES, True, expected="answers", seen="answers", subject=f"{count} calls of seed {abuser.seed}")
     checks(WORKS, abuser.good > 0, expected="some succeed", seen=abuser.good, subject=f"{count} calls")
     try:
