@@ -121,6 +121,55 @@ def test_a_right_device_passes(engine: ReferenceEngine, device: Callable[..., De
     assert result.vectors_per_second > 0
 
 
+@pytest.mark.parametrize("count", [1, 61, 400])
+def test_the_second_half_is_asked_for_when_the_device_has_had_the_first(
+    engine: ReferenceEngine, device: Callable[..., Device], tmp_path: Path, count: int
+) -> None:
+    good, given, asked = device(), vectors(count), []
+    other = given[count // 2 :][::-1].copy()
+    done: list[tuple[int, int]] = []
+
+    def second_half() -> list[npt.NDArray[np.int8]]:
+        asked.append(sum(good.batches))
+        return [other]
+
+    result = run_session(
+        engine, MODEL, given, good.batch, Report(), name="classifier", second_half=second_half, keep_to=tmp_path,
+        progress=lambda done_now, total: done.append((done_now, total)),
+    )  # fmt: skip
+    assert asked == [count // 2]
+    assert result.comparison.exact
+    assert result.vectors_file is not None
+    kept = load_failure(result.vectors_file)
+    assert np.array_equal(kept.inputs[0], np.concatenate([given[: count // 2], other]))
+    assert np.array_equal(kept.reference[0], engine.run(MODEL, kept.inputs)[0])
+    assert (done[0], done[-1]) == ((0, count), (count, count))
+    assert max(good.batches) * 192 <= 32_000
+
+
+def test_a_difference_in_the_second_half_is_found(engine: ReferenceEngine, device: Callable[..., Device]) -> None:
+    def wrong(outputs: Outputs) -> None:
+        outputs[-1].ravel()[0] ^= 1
+
+    bad, report = device(spoil=wrong), Report()
+    good = device()
+
+    def batch(inputs: Sequence[bytes], output_bytes: int) -> list[bytes]:
+        return (bad if sum(good.batches) >= 20 else good).batch(inputs, output_bytes)
+
+    given = vectors(40)
+    result = run_session(engine, MODEL, given, batch, report, name="classifier", second_half=lambda: [given[20:]])
+    assert result.comparison.failing == tuple(range(20, 40))
+
+
+def test_a_second_half_of_another_length_is_an_error(engine: ReferenceEngine, device: Callable[..., Device]) -> None:
+    with pytest.raises(ValueError, match="19 vectors in place of 20"):
+        run_session(
+            engine, MODEL, vectors(40), device().batch, Report(), name="classifier",
+            second_half=lambda: [vectors(19)],
+        )  # fmt: skip
+
+
 def test_vectors_go_in_chunks(engine: ReferenceEngine, device: Callable[..., Device]) -> None:
     good = device()
     run_session(engine, MODEL, vectors(400), good.batch, Report(), name="classifier")

@@ -13,7 +13,7 @@ from tfm_harness.bench.metrics import Metrics
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.bench.state import DeviceState
 from tfm_harness.bench.vectors import parity_vectors
-from tfm_harness.bench.widening import keep_failing, widened, with_corpus
+from tfm_harness.bench.widening import Widened, keep_failing, widening, with_corpus
 from tfm_harness.bench.window_trace import window_trace
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.errors import ConfigError
@@ -228,7 +228,7 @@ class Reference:
             self._runner.reset(ResetKind.WARM)  # the device's sequence begins here, as the reference's does
             self._runner.select_again(name)
         seed, source = None, "given by the test"
-        edges: Mapping[str, Any] = {}
+        wider: Widened | None = None
 
         def run(arrays: Sequence[npt.NDArray[Any]]) -> Sequence[npt.NDArray[Any]]:
             return engine.run(model, arrays, name=info.name, state=build.models[name].state)
@@ -237,9 +237,34 @@ class Reference:
             inputs, seed, source = parity_vectors(
                 build, name, info, count or build.parity.vectors, run=run, sensors=self._target.sensors
             )
-            if not info.stateful:
-                inputs, source, edges = self._wider(model, info, inputs, engine.name in ONNX_ENGINES, seed, source)
+            if seed is not None and not info.stateful:
+                inputs, words = with_corpus(self._instruments.corpus, info, inputs)
+                source += words
+        context: dict[str, Any] = {
+            "target": self._target.name,
+            "build": build.name,
+            "model": str(build.models[name].judged_by),
+            "inputs": source,
+            **({"signature": said} if (said := build.models[name].signature) else {}),
+            **({"onnx": formats_of(model)} if engine.name in ONNX_ENGINES else {}),
+        }
         with contextlib.ExitStack() as stack:
+            second_half = None
+            if seed is not None and not info.stateful and build.parity.edges and engine.name not in ONNX_ENGINES:
+                widened = stack.enter_context(
+                    widening(
+                        self._instruments, model, info, inputs, seed=seed, count=build.parity.edges,
+                        run_dir=self._run_dir,
+                    )
+                )  # fmt: skip
+
+                def second_half() -> list[npt.NDArray[Any]]:
+                    nonlocal wider
+                    wider = widened()
+                    wider.judge(info, self.report)
+                    context["inputs"] += f", {wider.words}"
+                    return [array[len(array) // 2 :] for array in wider.inputs]
+
             result = run_session(
                 engine,
                 model,
@@ -255,21 +280,17 @@ class Reference:
                 save_to=self._run_dir,
                 keep_to=self._run_dir,
                 seed=seed,
-                context={
-                    "target": self._target.name,
-                    "build": build.name,
-                    "model": str(build.models[name].judged_by),
-                    "inputs": source,
-                    **({"signature": said} if (said := build.models[name].signature) else {}),
-                    **({"onnx": formats_of(model)} if engine.name in ONNX_ENGINES else {}),
-                },
+                context=context,
                 min_distinct=build.parity.min_distinct,
                 max_saturated=build.parity.max_saturated,
                 state=state,
+                second_half=second_half,
             )
         if not info.stateful:
-            keep_failing(self._instruments.corpus, info, list(inputs), result.comparison.failing)
-        self._measured.parity.append({**result.as_dict(), "inputs": source, "edges": edges})
+            tried = inputs if wider is None else wider.inputs
+            keep_failing(self._instruments.corpus, info, list(tried), result.comparison.failing)
+        edges = {} if wider is None else wider.edges
+        self._measured.parity.append({**result.as_dict(), "inputs": context["inputs"], "edges": edges})
         return result
 
     def printed(self, name: str, *, count: int = 0) -> PrintedComparison:
@@ -333,32 +354,6 @@ class Reference:
             raise NotCovered(f"model {name!r} has {len(info.inputs)} inputs; one is wanted here")
         engine = self._instruments.engine_of(name)
         return lambda tensors: engine.run(model, [tensors], name=info.name, state=self._build.models[name].state)[0]
-
-    def _wider(
-        self,
-        model: bytes,
-        info: ModelInfo,
-        inputs: Sequence[npt.NDArray[Any]],
-        onnx: bool,
-        seed: int | None,
-        source: str,
-    ) -> tuple[Sequence[npt.NDArray[Any]], str, Mapping[str, Any]]:
-        """Generated vectors with the model's corpus in front and with further edges, and a text about their origin.
-
-        Also, by operator and edge, the number of the measured vectors that reach it.
-        """
-        edges: Mapping[str, Any] = {}
-        if seed is None:
-            return inputs, source, edges
-        declared = self._build.parity
-        if declared.edges and not onnx:
-            inputs, words, edges = widened(
-                self._instruments, model, info, inputs, self.report, seed=seed, count=declared.edges,
-                run_dir=self._run_dir,
-            )  # fmt: skip
-            source += f", {words}"
-        inputs, known = with_corpus(self._instruments.corpus, info, inputs)
-        return inputs, source + (f", {known} that split two implementations before" if known else ""), edges
 
     @staticmethod
     def unpack_inputs(info: ModelInfo, inputs: Sequence[bytes]) -> list[npt.NDArray[Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -120,6 +121,7 @@ def run_session(
     min_distinct: int = MIN_DISTINCT,
     max_saturated: float = MAX_SATURATED,
     state: State | None = None,
+    second_half: Callable[[], Sequence[npt.ArrayLike]] | None = None,
 ) -> SessionResult:
     """Compare a device with the reference on many vectors and append every finding to `report`.
 
@@ -134,6 +136,8 @@ def run_session(
         context: facts for the replay file (target, build, model file).
         state: how the device treats a stateful model: reset before each vector, or kept over the whole session; the
             reference is treated likewise.
+        second_half: gives the vectors in place of those from ``n // 2`` on, as many. It is called when the device has
+            had the ones before.
 
     Raises:
         ConfigError: kind ``model-stateful``: the build does not say what the device does with the model's state.
@@ -143,7 +147,7 @@ def run_session(
     info = engine.info(model, name)
     require_state(info, state)
     arrays = check_inputs(info, inputs)
-    reference, device, seconds = _both(engine, model, info, arrays, batch, progress, state)
+    arrays, reference, device, seconds = _both(engine, model, info, arrays, second_half, batch, progress, state)
     comparison = compare(reference, device, list(tolerances), report, info=info, model=name)
     diversity = check_vacuity(
         arrays, reference, report, subject=name, min_distinct=min_distinct, max_saturated=max_saturated
@@ -284,19 +288,27 @@ def _both(
     model: bytes,
     info: ModelInfo,
     arrays: list[Array],
+    second_half: Callable[[], Sequence[npt.ArrayLike]] | None,
     batch: Batch,
     progress: Progress | None,
     state: State | None,
-) -> tuple[list[Array], list[Array], float]:
+) -> tuple[list[Array], list[Array], list[Array], float]:
+    """The inputs, both sides' outputs, and the seconds of the device."""
     total = len(arrays[0])
+    half = total if second_half is None else total // 2
     size = max(1, CHUNK_BYTES // max(info.input_bytes, info.output_bytes, 1))
     references: list[list[Array]] = []
     outputs: list[list[Array]] = []
     seconds = 0.0
     if progress:
         progress(0, total)
-    for at in range(0, total, size):
-        chunk = [a[at : at + size] for a in arrays]
+    for at, behind in pairwise([*range(0, half, size), *range(half, total, size), total]):
+        if second_half is not None and at == half:
+            rest = check_inputs(info, second_half())
+            if len(rest[0]) != total - half:
+                raise ValueError(f"{len(rest[0])} vectors in place of {total - half}")
+            arrays = [np.concatenate([a[:half], b]) for a, b in zip(arrays, rest, strict=True)]
+        chunk = [a[at:behind] for a in arrays]
         count = len(chunk[0])
         with engine.computing(model, chunk, name=info.name, state=state, fresh=at == 0) as expected:
             packed = info.pack_inputs(chunk)
@@ -307,5 +319,5 @@ def _both(
             outputs.append(info.unpack_outputs(b"".join(answers), count))
             references.append(expected.result())
         if progress:
-            progress(at + count, total)
-    return join(references, info.outputs), join(outputs, info.outputs), seconds
+            progress(behind, total)
+    return arrays, join(references, info.outputs), join(outputs, info.outputs), seconds
