@@ -39,10 +39,10 @@ def test_what_is_planted_is_found(bench: Bench, work: SecretWork, search: Secret
         scratch = None if bench.missing(["memory-dump", "memory-map", "probe"]) else bench.memory_map.scratch
         if scratch is not None:
             work.device.test_commands.poke(scratch[0] + 0x1234, CANARY)
-            memories = dict(work.memories())
-            search.canaries(memories.items(), text=False)
+            memories = list(work.memories())
+            search.canaries(memories, text=False)
             here = [region.name for region in bench.memory_map.memory if region.at <= scratch[0] < region.end]
-            held = any(scanner.scan(memories.get(name, b""), text=False) for name in here)
+            held = any(scanner.scan(data, text=False) for name, data in memories if name in here)
             checks(SecretSearch.SCANNER_WORKS, held, expected="in memory", seen="not found")
             try:
                 work.device.test_commands.poke(scratch[0] + 0x1234, bytes(len(CANARY)))

@@ -240,17 +240,11 @@ class Reference:
             if seed is not None and not info.stateful:
                 inputs, words = with_corpus(self._instruments.corpus, info, inputs)
                 source += words
-        context: dict[str, Any] = {
-            "target": self._target.name,
-            "build": build.name,
-            "model": str(build.models[name].judged_by),
-            "inputs": source,
-            **({"signature": said} if (said := build.models[name].signature) else {}),
-            **({"onnx": formats_of(model)} if engine.name in ONNX_ENGINES else {}),
-        }
+        onnx = engine.name in ONNX_ENGINES
+        context = self._context(name, source, formats_of(model) if onnx else None)
         with contextlib.ExitStack() as stack:
             second_half = None
-            if seed is not None and not info.stateful and build.parity.edges and engine.name not in ONNX_ENGINES:
+            if seed is not None and not info.stateful and build.parity.edges and not onnx:
                 widened = stack.enter_context(
                     widening(
                         self._instruments, model, info, inputs, seed=seed, count=build.parity.edges,
@@ -292,6 +286,18 @@ class Reference:
         edges = {} if wider is None else wider.edges
         self._measured.parity.append({**result.as_dict(), "inputs": context["inputs"], "edges": edges})
         return result
+
+    def _context(self, name: str, source: str, formats: object) -> dict[str, Any]:
+        """What the files of a session say of it; `formats` are those of an ONNX model."""
+        config = self._build.models[name]
+        found = {
+            "target": self._target.name, "build": self._build.name, "model": str(config.judged_by), "inputs": source,
+        }  # fmt: skip
+        return (
+            found
+            | ({"signature": config.signature} if config.signature else {})
+            | ({"onnx": formats} if formats is not None else {})
+        )
 
     def printed(self, name: str, *, count: int = 0) -> PrintedComparison:
         """Judge that results which the firmware prints as decimal text are the reference's, to the printed decimals.

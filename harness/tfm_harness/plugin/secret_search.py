@@ -111,12 +111,13 @@ class SecretSearch:
             if marks is not None:
                 self.judge(self.SECRET_OUT, marked_here, f"fingerprints, {output[0]}")
 
-        self._each(
-            fresh if newest else list(self._work.outputs()),
-            lambda output: scanner.scan(output[1]),
-            lambda output, leaks: self._judge_kinds(sought, leaks, output[0]),
-        )
-        self._each(fresh, single, judge)
+        with self.beside():
+            self._each(
+                fresh if newest else list(self._work.outputs()),
+                lambda output: scanner.scan(output[1]),
+                lambda output, leaks: self._judge_kinds(sought, leaks, output[0]),
+            )
+            self._each(fresh, single, judge)
 
     def lines(self, samples: Sequence[SampleValues], *, newest: bool = False) -> None:
         """Judge that no line of a log shows these samples; with `newest`, of the lines since the cold start."""
