@@ -14,7 +14,7 @@ from tfm_harness.files import MODEL_LIMIT, read_file
 from tfm_harness.plugin.stored_objects import storage_flash
 from tfm_harness.protocol.base import Source
 from tfm_harness.protocol.smp.answers import Refused
-from tfm_harness.protocol.smp.frame import FrameDecoder, Packet
+from tfm_harness.protocol.smp.frame import FrameDecoder, LogLine, Packet
 from tfm_harness.protocol.smp.header import Command
 from tfm_harness.verify.deterministic import secret_number
 from tfm_harness.verify.keys import PublicKey
@@ -54,6 +54,7 @@ class SecretWork:
         self.samples: tuple[SampleValues, ...] = ()
         self.window = b""
         self.tensor = b""
+        self._decoded: tuple[bytes, bytes, bytes] | None = None  # a console's bytes, the answers and the log in them
         self._begun = {name: console.mark().offset for name, console in bench.board.consoles.items()}
         if start and not bench.missing(["cold-reset"]):
             device.reset(ResetKind.COLD)
@@ -198,22 +199,29 @@ class SecretWork:
 
         With `begun`: only what came since the cold start.
         """
+        build = self.bench.combination.build
         for name, console in self.bench.board.consoles.items():
-            first = self._begun[name] if begun else 0
-            raw = console.read_from(Mark(max(first, console.received - NEWEST)), limit=NEWEST)
-            yield f"console {name}", raw, name != self.bench.combination.build.console
-            if name == self.bench.combination.build.console and self.bench.combination.build.protocol == "smp":
-                decoder = FrameDecoder()
-                answers, log = bytearray(), bytearray()
-                for item in decoder.feed(raw):
-                    if isinstance(item, Packet):
-                        answers += item.data + b"\n"
-                    elif not hasattr(item, "kind"):
-                        log += item.data + b"\n"
-                yield f"answers on console {name}", bytes(answers), False
-                yield f"log on console {name}", bytes(log), True
+            first = max(self._begun[name] if begun else 0, console.received - NEWEST)
+            raw = console.read_from(Mark(first), limit=NEWEST)
+            yield f"console {name}", raw, name != build.console
+            if name == build.console and build.protocol == "smp":
+                if self._decoded is None or self._decoded[0] != raw:
+                    self._decoded = raw, *_answers_and_log(raw)
+                yield f"answers on console {name}", self._decoded[1], False
+                yield f"log on console {name}", self._decoded[2], True
 
     def memories(self) -> Iterator[tuple[str, bytes]]:
         """Non-secure memory, region by region."""
         for region in self.bench.memory_map.owned_by("nonsecure"):
             yield region.name, self.bench.board.read_memory(region.at, region.size)
+
+
+def _answers_and_log(raw: bytes) -> tuple[bytes, bytes]:
+    """The packets that a console received, and the lines between them."""
+    answers, log = bytearray(), bytearray()
+    for item in FrameDecoder().feed(raw):
+        if isinstance(item, Packet):
+            answers += item.data + b"\n"
+        elif isinstance(item, LogLine):
+            log += item.data + b"\n"
+    return bytes(answers), bytes(log)

@@ -41,6 +41,7 @@ class ModelUpdates:
         self.bench, self.device, self.checks, self._verifier = bench, device, checks, verifier
         self.key = load_signing_key(bench.combination.build.files["model-signing-key"])
         self.changed = False
+        self._payloads: dict[str, bytes] = {}
         device.select_model(self._smallest())
         self.entry = self.active()
 
@@ -81,7 +82,9 @@ class ModelUpdates:
 
     def payload(self, name: str) -> bytes:
         """The build's own .tflite file of that name."""
-        return read_file(self.bench.combination.build.model_file(name), MODEL_LIMIT)
+        if name not in self._payloads:
+            self._payloads[name] = read_file(self.bench.combination.build.model_file(name), MODEL_LIMIT)
+        return self._payloads[name]
 
     def input(self, fill: int = 0) -> bytes:
         """One input tensor of the active model."""
