@@ -74,7 +74,7 @@ def _seen(board: Board, combination: TargetBuild, consoles: Mapping[str, Console
     return {
         "machine": getattr(combination.target, "machine", None),
         "console": said,
-        "resets": sum(event.kind == "guest-reset" for event in board.events),
+        "resets": len(board.guest_resets),
         "tfm": is_tfm(combination.build),
     }
 

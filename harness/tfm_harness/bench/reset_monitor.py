@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 
-from tfm_harness.boards.base import Board, BoardEvent
+from tfm_harness.boards.base import Board
 from tfm_harness.console.base import Mark
 from tfm_harness.errors import ProductError
 from tfm_harness.findings import Check, Report
@@ -134,20 +134,17 @@ class ResetMonitor:
                     where=f"console {name!r}, byte {mark.offset + found.start()} of {console.transcript}",
                 )
 
-    def _events(self) -> list[BoardEvent]:
-        return [event for event in self._board.events if event.kind == "guest-reset"]
-
     def _resets(self) -> int:
-        return len(self._events())
+        return len(self._board.guest_resets)
 
     def _tells_resets(self) -> bool:
         return self._board.kind == "qemu"
 
     def _last_reset(self) -> str:
-        events = self._events()
+        events = self._board.guest_resets
         return f"{events[-1].detail}, {events[-1].at:.3f} s into the run" if events else "a reset"
 
     def _offsets(self) -> str:
-        events = self._events()
+        events = self._board.guest_resets
         offsets = events[-1].console_offsets if events else {}
         return ", ".join(f"console {name!r} at byte {offset}" for name, offset in offsets.items())

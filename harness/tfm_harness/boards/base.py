@@ -266,6 +266,11 @@ class Board(abc.ABC):
         return ()
 
     @property
+    def guest_resets(self) -> Sequence[BoardEvent]:
+        """The events of kind ``guest-reset``, in order; asked for often, while the events of a long run are many."""
+        return [event for event in self.events if event.kind == "guest-reset"]
+
+    @property
     def description(self) -> Mapping[str, str]:
         """Facts for headers and reports (emulator version, probe id, flags)."""
         return {}

@@ -46,6 +46,7 @@ class EmulatedBoard(Board):
         self._virtual = target.virtual
         self._began = time.monotonic()
         self._events: list[BoardEvent] = []
+        self._guest_resets: list[BoardEvent] = []
         self._consoles: dict[str, StreamConsole] = {}
         self._build: Build | None = None
         self._digests: dict[Path, bytes] = {}
@@ -282,6 +283,11 @@ class EmulatedBoard(Board):
         """See `Board`."""
         return tuple(self._events)
 
+    @property
+    def guest_resets(self) -> Sequence[BoardEvent]:
+        """See `Board`."""
+        return tuple(self._guest_resets)
+
     def _note(self, kind: str, detail: str) -> None:
         """Remember an event, with all that the consoles have received by now."""
         offsets: dict[str, int] = {}
@@ -289,7 +295,10 @@ class EmulatedBoard(Board):
             with contextlib.suppress(HarnessError):
                 offsets[name] = console.mark().offset
             console.note(detail)
-        self._events.append(BoardEvent(kind, detail, time.monotonic() - self._began, offsets))
+        event = BoardEvent(kind, detail, time.monotonic() - self._began, offsets)
+        self._events.append(event)
+        if kind == "guest-reset":
+            self._guest_resets.append(event)
 
     def _note_exit(self, child: Child, detail: str) -> None:
         """Remember once that the program ended. Called while a console asks for the reason: reads no console."""

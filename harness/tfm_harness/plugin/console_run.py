@@ -97,7 +97,7 @@ def _judge(bench: Bench, config: ConsoleSuiteConfig, run: LiveRun) -> None:
         raise limit
     console = bench.board.console(config.console)
     said = console.read_from(Mark(0)).decode("utf-8", "replace")
-    resets = sum(event.kind == "guest-reset" for event in bench.board.events)
+    resets = len(bench.board.guest_resets)
     machine = getattr(bench.combination.target, "machine", None)
     known = hints_for(machine, said, resets=resets, tfm=is_tfm(bench.combination.build))
     if not console.received:

@@ -11,6 +11,7 @@ import hmac
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -127,6 +128,7 @@ def derive_reference_keys(huk: bytes) -> ReferenceIdentity:
     return ReferenceIdentity(uuid=uuid.UUID(bytes=bytes(raw)), **keys)
 
 
+@lru_cache(maxsize=64)  # each judgement asks for the seed of the present boot
 def boot_seed(entropy: bytes, boots: int) -> bytes:
     """The boot seed (32 bytes) of boot number `boots`, counted from 0 at the cold boot that had `entropy`."""
     prk = _extract(BOOT_SEED_SALT, entropy)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from tfm_harness.boards.base import BoardEvent, ClockQuality, RunContext
+from tfm_harness.boards.base import ClockQuality, RunContext
 from tfm_harness.boards.emulated import EmulatedBoard
 from tfm_harness.boards.emulated_cpu import RegisterAccess, Registers
 from tfm_harness.boards.otp_layout import make_entropy
@@ -136,11 +136,6 @@ class QemuBoard(EmulatedBoard):
     def worked(self) -> float:
         """See `Board`."""
         return self._machine.worked.seconds
-
-    @property
-    def events(self) -> tuple[BoardEvent, ...]:
-        """See `Board`."""
-        return tuple(self._events)
 
     @property
     def description(self) -> Mapping[str, str]:
