@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import struct
+from functools import cache
 from typing import Final
 
 __all__ = ["ENTROPY_SIZE", "OTP_SIZE", "default_implementation_id", "make_entropy", "make_otp"]
@@ -78,6 +79,7 @@ def make_entropy(entropy: bytes | None = None) -> bytes:
     return struct.pack(_ENTROPY, b"TFME", value)
 
 
+@cache
 def default_implementation_id(machine: str) -> bytes:
     """The implementation id of virtual boards whose target names none: one id for each machine type."""
     return hashlib.sha256(f"tfm-harness virtual board {machine}".encode()).digest()

@@ -50,6 +50,7 @@ class Trust:
         self.provisioned: ReferenceIdentity | None = derive_reference_keys(identity.huk) if identity.huk else None
         self._components: dict[str | None, tuple[ExpectedComponent, ...]] = {}
         self._installed: dict[str, bytes] = {}
+        self._models: dict[str, bytes] = {}  # each verified result asks for its model
 
     def key(self, role: str) -> VerificationKey | None:
         """The key trusted as ``iak``, ``result`` or ``client``; None where the build names none.
@@ -124,6 +125,7 @@ class Trust:
         Results, tokens and outputs are then judged by this image, and not by the one in the build.
         """
         self._components.pop(model, None)
+        self._models.pop(model, None)
         if image is None:
             self._installed.pop(model, None)
         else:
@@ -135,10 +137,12 @@ class Trust:
 
     def model_bytes(self, name: str) -> bytes:
         """The .tflite bytes that the device runs as model `name`."""
-        image = self._installed.get(name)
-        if image is not None:
-            return split_images(image)[0].payload
-        return read_file(self.build.model_file(name), MODEL_LIMIT)
+        if name not in self._models:
+            image = self._installed.get(name)
+            self._models[name] = (
+                read_file(self.build.model_file(name), MODEL_LIMIT) if image is None else split_images(image)[0].payload
+            )
+        return self._models[name]
 
     def model_id(self, name: str) -> bytes:
         """SHA-256 of a model's .tflite bytes."""

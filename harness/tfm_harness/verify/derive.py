@@ -87,6 +87,7 @@ def _scalar(prk: bytes, info: bytes) -> int:
     raise AssertionError("255 draws beyond the order: probability 2^-8160")  # pragma: no cover
 
 
+@lru_cache(maxsize=16)  # each signature of a virtual board is compared with the one that its key gives
 def reference_private_key(huk: bytes, role: str) -> ec.EllipticCurvePrivateKey:
     """The private key of a *virtual* board, whose HUK the harness itself made.
 
