@@ -119,16 +119,21 @@ def test_what_was_found_counts_although_the_block_fails(report: Report) -> None:
 
 
 def test_a_search_that_fails_fails_the_block(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> list[object]:
-        raise ZeroDivisionError
+    scan = Scanner.scan
+
+    def broken(scanner: Scanner, data: bytes, *, text: bool = True) -> object:
+        if data == CLEAN:
+            raise ZeroDivisionError
+        return scan(scanner, data, text=text)
 
     monkeypatch.setattr(Scanner, "scan", broken)
-    search = search_of(Work(CLEAN), report)
+    search = search_of(Work(CLEAN, KEY.hex().encode()), report)
     with pytest.raises(ZeroDivisionError):
         search.outputs(SOUGHT)
+    assert failed(report) == ["console 1"]  # what the other searches found is told
     monkeypatch.undo()
-    search.outputs(SOUGHT)
-    assert failed(report) == []
+    search.memory([])
+    assert failed(report) == ["console 1"]
 
 
 def test_the_newest_bytes_of_every_file_are_searched(report: Report, tmp_path: Path) -> None:

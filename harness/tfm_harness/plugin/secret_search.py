@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
@@ -80,8 +80,9 @@ class SecretSearch:
                 yield
             finally:
                 begun, self._begun, self._pool = self._begun, [], None
-                for judge in begun:
-                    judge()
+                with ExitStack() as judged:  # all are judged, also when a search fails
+                    for judge in reversed(begun):
+                        judged.callback(judge)
 
     def judge(self, check: Check, leaks: Sequence[Leak], where: str) -> None:
         """Judge that nothing was found there."""
