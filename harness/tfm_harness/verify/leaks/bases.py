@@ -19,7 +19,7 @@ _SHORT_GROUP, _LONG_GROUP = 3, 16
 _APART = 4
 _LEAST_LINE = 4
 _ONLY_HEX = 64
-"""A stretch of so many hexadecimal digits and nothing else is read as no other encoding.
+"""A stretch of so many hexadecimal digits and nothing else is read neither as base64 nor as base32hex.
 
 Of random keys of 32 bytes, one in 2**65 has only such digits in base64, and one in 2**51 in base32hex.
 """
@@ -36,8 +36,8 @@ def base_readings(block: Text) -> Iterator[Reading]:
     digits = runs(of & HEX != 0, _ONLY_HEX)
     for name, kind, bits in (("base64", BASE64, 6), ("base32", BASE32, 5)):
         here = of & kind != 0
-        long = _without(digits, *runs(here, _LONG[bits]))
-        yield from _based(name, raw, long if bits == 6 else _one_case(raw, *long), bits)
+        long = runs(here, _LONG[bits])
+        yield from _based(name, raw, _outside(long, digits) if bits == 6 else _one_case(raw, *long), bits)
         start, end = runs(here)
         yield from _grouped(name, block, start, end, bits)
         if bits == 6:
@@ -45,13 +45,11 @@ def base_readings(block: Text) -> Iterator[Reading]:
             base64 = start, end
     further = np.frombuffer(raw.tobytes().translate(_FURTHER), np.uint8)
     yield from _uuencoded(block, further & _WORD_BEFORE != 0)
-    five = _without(digits, *runs(further & _BASE32HEX != 0, _LONG[5]))
+    five = _outside(runs(further & _BASE32HEX != 0, _LONG[5]), digits)
     yield from _based("base32hex", raw, _one_case(raw, *five), 5, _FIVE_HEX)
     for rank, (name, table) in enumerate(_EIGHTY_FIVE.items()):
-        start, end = runs(further & 1 << rank != 0, _LONG_BASE85)
         # Twenty characters that base64 has as well are base85 in only one run of a thousand.
-        some = ~_inside(start, end, *base64)
-        yield from _base85(name, table, raw, start[some], end[some])
+        yield from _base85(name, table, raw, *_outside(runs(further & 1 << rank != 0, _LONG_BASE85), base64))
 
 
 def _inside(start: Ints, end: Ints, first: Ints, behind: Ints) -> Flags:
@@ -63,13 +61,10 @@ def _inside(start: Ints, end: Ints, first: Ints, behind: Ints) -> Flags:
     return found
 
 
-def _without(others: tuple[Ints, Ints], start: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """The stretches that are none of the others."""
-    if not len(others[0]):
-        return start, end
-    at = np.minimum(np.searchsorted(others[0], start), len(others[0]) - 1)
-    rest = (others[0][at] != start) | (others[1][at] != end)
-    return start[rest], end[rest]
+def _outside(found: tuple[Ints, Ints], others: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    """The stretches that lie inside none of the others."""
+    rest = ~_inside(*found, *others)
+    return found[0][rest], found[1][rest]
 
 
 def _one_case(text: Bytes, start: Ints, end: Ints) -> tuple[Ints, Ints]:
