@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tfm_harness.config.plain_yaml import PlainLoader
 from tfm_harness.config.result_profile import read_result_profile
 from tfm_harness.console_suites.transcripts import judge_file
 from tfm_harness.errors import ConfigError
-from tfm_harness.files import expanded, home, open_file, read_file, resolved, whole_file
+from tfm_harness.files import expanded, home, open_file, read_end, read_file, resolved, whole_file
 from tfm_harness.parity.inputs import load_inputs
 from tfm_harness.parity.model_parser import parse_model
 from tfm_harness.parity.replay import load_failure
@@ -158,3 +159,16 @@ def test_a_home_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pwd.getpwuid", dict[int, object]().__getitem__)  # a user without an entry
     with pytest.raises(ConfigError):
         home()
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, b""), (3, b"def"), (6, b"abcdef"), (99, b"abcdef")])
+def test_the_end_of_a_file(tmp_path: Path, size: int, expected: bytes) -> None:
+    (tmp_path / "file").write_bytes(b"abcdef")
+    assert read_end(tmp_path / "file", size) == expected
+
+
+def test_the_end_of_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, why in (tmp_path / "pipe", "not a file"), (tmp_path, "directory"), (tmp_path / "none", "No such file"):
+        with pytest.raises(OSError, match=why):
+            read_end(path, 9)

@@ -27,6 +27,7 @@ __all__ = [
     "expanded",
     "home",
     "open_file",
+    "read_end",
     "read_file",
     "read_most",
     "resolved",
@@ -122,6 +123,13 @@ def read_most(file: io.BufferedReader, most: int) -> bytes:
     while len(data) < most and (more := file.read(min(_PIECE, most - len(data)))):
         data += more
     return data
+
+
+def read_end(path: Path, size: int) -> bytes:
+    """The last `size` bytes of a regular file. Raises `OSError` as `open_file` does."""
+    with open_file(path) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+        return file.read(size)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tfm_harness.errors import InfrastructureError
+from tfm_harness.files import read_end
 from tfm_harness.orphans import forget_group
 from tfm_harness.processes import DEVNULL, start
 
@@ -94,10 +95,8 @@ class Child:
 
     def last_words(self, lines: int = 10) -> str:
         """The last lines it wrote to standard error (and output)."""
-        with contextlib.suppress(OSError), self.stderr_path.open("rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            stream.seek(max(stream.tell() - 16384, 0))
-            text = stream.read().decode(errors="replace")
+        with contextlib.suppress(OSError):
+            text = read_end(self.stderr_path, 16384).decode(errors="replace")
             return "\n".join(line.rstrip()[:300] for line in text.strip().splitlines()[-lines:])
         return ""
 

@@ -13,6 +13,7 @@ from tfm_harness.farm.engines.base import Finished
 from tfm_harness.farm.outcome import BUILD_CHANGED, CUT_OFF
 from tfm_harness.farm.tasks import Assignment, PlannedBuild, SessionResult
 from tfm_harness.farm.tries import Attempt
+from tfm_harness.files import read_end
 from tfm_harness.report.record import RunRecord, TestEntry
 from tfm_harness.report.storage import read_run
 
@@ -129,9 +130,7 @@ def _without_record(finished: Finished, folder: Path, why: str) -> _Trouble:
 def _tail(file: Path) -> str:
     """The last lines of a session's output."""
     try:
-        with file.open("rb") as stream:
-            stream.seek(max(0, file.stat().st_size - 4 * _TAIL))
-            text = stream.read(4 * _TAIL).decode("utf-8", "replace")
+        text = read_end(file, 4 * _TAIL).decode("utf-8", "replace")
     except OSError:
         return ""
     lines = [line.strip() for line in text.splitlines() if line.strip(" =-_")]

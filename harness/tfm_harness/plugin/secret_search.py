@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from tfm_harness.coverage import helper_checks
+from tfm_harness.files import read_end
 from tfm_harness.findings import Check
 from tfm_harness.verify.leaks import (
     Leak,
@@ -153,7 +154,7 @@ class SecretSearch:
         files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
         self._each(
             sorted(files, key=lambda path: -path.stat().st_size),  # the longest search begins first
-            lambda path: scanner.scan(_end_of(path, newest)),
+            lambda path: scanner.scan(read_end(path, newest)),
             lambda path, leaks: self.judge(check, leaks, str(path.relative_to(folder))),
         )
         return len(files)
@@ -198,12 +199,6 @@ class SecretSearch:
 
 def _judge(found: Future[S], judge: Callable[[S], None]) -> None:
     judge(found.result())
-
-
-def _end_of(path: Path, size: int) -> bytes:
-    with path.open("rb") as stream:
-        stream.seek(max(0, path.stat().st_size - size))
-        return stream.read(size)
 
 
 def _scanner(sought: Sought) -> Scanner:
