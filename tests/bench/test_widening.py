@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from tfm_harness.bench.instruments import Instruments
-from tfm_harness.bench.widening import widening
+from tfm_harness.bench.widening import widened
+from tfm_harness.beside import beside
 from tfm_harness.errors import InfrastructureError
 from tfm_harness.findings import Report
 from tfm_harness.parity import small_models
@@ -41,8 +43,7 @@ def test_only_vectors_of_the_second_half_that_were_not_measured_are_replaced(
     measurer: ReferenceEngine, tmp_path: Path
 ) -> None:
     info = measurer.info(MODEL)
-    with widening(instruments(measurer), MODEL, info, POOR, seed=3, count=8, run_dir=tmp_path) as found:
-        wider = found()
+    wider = widened(instruments(measurer), MODEL, info, POOR, seed=3, count=8, run_dir=tmp_path)
     replaced = different(wider.inputs, POOR)
     looked_at = {round(n) for n in np.linspace(0, 39, 8).astype(int)}
     assert replaced
@@ -63,8 +64,7 @@ def test_a_model_that_cannot_be_measured_keeps_its_vectors(tmp_path: Path, measu
         raise InfrastructureError("no", kind="engine-refused-model", seen="an operator of\nother kinds")
 
     info, unable = measurer.info(MODEL), SimpleNamespace(edges=edges)
-    with widening(instruments(unable), MODEL, info, POOR, seed=3, count=8, run_dir=tmp_path) as found:
-        wider = found()
+    wider = widened(instruments(unable), MODEL, info, POOR, seed=3, count=8, run_dir=tmp_path)
     assert different(wider.inputs, POOR) == set()
     assert wider.words == "edges not measured: an operator of"
     report = Report()
@@ -73,8 +73,11 @@ def test_a_model_that_cannot_be_measured_keeps_its_vectors(tmp_path: Path, measu
 
 
 def test_a_block_that_fails_ends_the_search(tmp_path: Path, measurer: ReferenceEngine) -> None:
+    info = measurer.info(MODEL)
+    search = partial(widened, instruments(measurer), MODEL, info, POOR, seed=3, count=8, run_dir=tmp_path)
+
     def block() -> None:
-        with widening(instruments(measurer), MODEL, measurer.info(MODEL), POOR, seed=3, count=8, run_dir=tmp_path):
+        with beside(search):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from tfm_harness.bench.metrics import Metrics
 from tfm_harness.bench.not_covered import NotCovered
 from tfm_harness.bench.state import DeviceState
 from tfm_harness.bench.vectors import parity_vectors
-from tfm_harness.bench.widening import Widened, keep_failing, widening, with_corpus
+from tfm_harness.bench.widening import Widened, keep_failing, widened, with_corpus
 from tfm_harness.bench.window_trace import window_trace
+from tfm_harness.beside import beside
 from tfm_harness.boards.base import ResetKind
 from tfm_harness.errors import ConfigError
 from tfm_harness.files import MODEL_LIMIT, read_file
@@ -245,16 +247,15 @@ class Reference:
         with contextlib.ExitStack() as stack:
             second_half = None
             if seed is not None and not info.stateful and build.parity.edges and not onnx:
-                widened = stack.enter_context(
-                    widening(
-                        self._instruments, model, info, inputs, seed=seed, count=build.parity.edges,
-                        run_dir=self._run_dir,
-                    )
+                search = partial(
+                    widened, self._instruments, model, info, inputs, seed=seed, count=build.parity.edges,
+                    run_dir=self._run_dir,
                 )  # fmt: skip
+                found = stack.enter_context(beside(search))
 
                 def second_half() -> list[npt.NDArray[Any]]:
                     nonlocal wider
-                    wider = widened()
+                    wider = found.result()
                     wider.judge(info, self.report)
                     context["inputs"] += f", {wider.words}"
                     return [array[len(array) // 2 :] for array in wider.inputs]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from tfm_harness.parity.edges import Coverage
     from tfm_harness.parity.model_info import ModelInfo
 
-__all__ = ["Widened", "keep_failing", "widening", "with_corpus"]
+__all__ = ["Widened", "keep_failing", "widened", "with_corpus"]
 
 CORPUS_SHARE = 4
 """At most one of so many vectors comes from the corpus."""
@@ -75,32 +73,7 @@ class Widened(NamedTuple):
             check_edges(self.coverage, info, report, subject=info.name)
 
 
-@contextmanager
-def widening(
-    instruments: Instruments,
-    model: bytes,
-    info: ModelInfo,
-    inputs: Sequence[npt.NDArray[Any]],
-    *,
-    seed: int,
-    count: int,
-    run_dir: Path,
-) -> Iterator[Callable[[], Widened]]:
-    """Search for vectors that reach further edges, while the block goes on; it gets a function that waits for them.
-
-    Only vectors of the second half are replaced: a device can be given the first half meanwhile.
-
-    Args:
-        seed: the seed of the search.
-        count: the number of vectors that are measured; then half as many children are measured, twice.
-        run_dir: gets the file ``edges-MODEL-*.json``: number of these vectors that reach each edge, by operator.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="edges") as pool:
-        found = pool.submit(_widened, instruments, model, info, inputs, seed=seed, count=count, run_dir=run_dir)
-        yield found.result
-
-
-def _widened(
+def widened(
     instruments: Instruments,
     model: bytes,
     info: ModelInfo,
@@ -110,6 +83,15 @@ def _widened(
     count: int,
     run_dir: Path,
 ) -> Widened:
+    """Put vectors that reach further edges of an int8 model's arithmetic in place of some of the last ones.
+
+    Only vectors of the second half are replaced: a device can be given the first half meanwhile.
+
+    Args:
+        seed: the seed of the search.
+        count: the number of vectors that are measured; then half as many children are measured, twice.
+        run_dir: gets the file ``edges-MODEL-*.json``: number of these vectors that reach each edge, by operator.
+    """
     import numpy as np
 
     from tfm_harness.parity.edges import Coverage, reach

@@ -7,14 +7,14 @@ fully connected). An engine must pass a self-test with stored vectors before it 
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import contextlib
 import os
 import sys
 import weakref
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
 from hashlib import sha256
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Self, TypeAlias
@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from tfm_harness.beside import beside
 from tfm_harness.errors import ConfigError, InfrastructureError
 from tfm_harness.extensions import find, names
 from tfm_harness.parity.arrays import Arrays, check_inputs, join
@@ -157,7 +158,6 @@ class ReferenceEngine:
             parts.append(outputs)
         return join(parts, info.outputs)
 
-    @contextlib.contextmanager
     def computing(
         self,
         model: bytes,
@@ -166,25 +166,12 @@ class ReferenceEngine:
         name: str = "model",
         state: State | None = None,
         fresh: bool = True,
-    ) -> Iterator[Future[Arrays]]:
+    ) -> contextlib.AbstractContextManager[Future[Arrays]]:
         """As `run`, while the block does something else; what it gives or raises is the future's result.
 
         The engine must not be used in the block otherwise. The computation has ended when the block is left.
         """
-        found: Future[Arrays] = Future()
-
-        def compute() -> None:
-            try:
-                found.set_result(self.run(model, inputs, name=name, state=state, fresh=fresh))
-            except BaseException as error:  # noqa: BLE001 - the future gives it to the block
-                found.set_exception(error)
-
-        # `threading` waits until a thread has begun: a millisecond each time while the emulator is busy.
-        _thread.start_new_thread(compute, ())
-        try:
-            yield found
-        finally:
-            wait([found])
+        return beside(partial(self.run, model, inputs, name=name, state=state, fresh=fresh))
 
     def tensors(
         self,
